@@ -263,4 +263,10 @@ export interface Limits {
 }
 
 /** Swapping protocols is swapping this one value. */
-export type Protocol = (transport: Transport, options?: ProviderOptions) => Provider;
+export interface Protocol {
+  (transport: Transport, options?: ProviderOptions): Provider;
+  /** Its name in TLS's application-layer negotiation (RFC 7301). */
+  readonly alpn?: string;
+  /** Whether a peer that begins with `head` speaks it; undefined if more bytes are needed to tell. */
+  readonly recognises?: (head: Uint8Array) => boolean | undefined;
+}

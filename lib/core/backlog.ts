@@ -1,0 +1,28 @@
+import { PacedQueue } from './paced-queue.js';
+
+/** Accepted streams, or connections, that wait for whoever takes them. Leaving pauses; a later reader goes on. */
+export class Backlog<T> extends PacedQueue<T> {
+  protected readonly what: string;
+  protected readonly streamId: undefined = undefined;
+
+  constructor(what: string) {
+    super();
+    this.what = what;
+  }
+
+  /** Takes out one that is over before anybody saw it. */
+  withdraw(value: T): boolean {
+    return this.remove(value);
+  }
+
+  /** Takes out all that wait. */
+  withdrawAll(): T[] {
+    const all = this.queued;
+    this.clear();
+    return all;
+  }
+
+  protected override released(): void {}
+  protected override abandoned(): void {}
+  protected override attached(): void {}
+}

@@ -1,0 +1,44 @@
+import type { Chunk } from '../api.js';
+
+const encoder: TextEncoder = new TextEncoder();
+
+/** The bytes of a chunk. Anything that is not one is the caller's mistake. */
+export function toBytes(chunk: Chunk): Uint8Array {
+  if (chunk instanceof Uint8Array) return chunk;
+  if (typeof chunk === 'string') return encoder.encode(chunk);
+  // A Uint8Array of another realm (a test runner's, a frame's) is one too.
+  if (ArrayBuffer.isView(chunk) && (chunk as Uint8Array).BYTES_PER_ELEMENT === 1) {
+    const view = chunk as Uint8Array;
+    return new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
+  }
+  throw new TypeError(`a chunk is a Uint8Array or a string, not ${describe(chunk)}`);
+}
+
+export function isChunk(value: unknown): value is Chunk {
+  return typeof value === 'string' || ArrayBuffer.isView(value);
+}
+
+/** What a value is, for people. */
+export function describe(value: unknown): string {
+  if (value === null) return 'null';
+  return typeof value === 'object' ? (value.constructor?.name ?? 'an object') : typeof value;
+}
+
+/** Several chunks as one. */
+export function join(chunks: readonly Uint8Array[]): Uint8Array {
+  if (chunks.length === 1) return chunks[0] as Uint8Array;
+  const result = new Uint8Array(chunks.reduce((sum, chunk) => sum + chunk.byteLength, 0));
+  let at = 0;
+  for (const chunk of chunks) {
+    result.set(chunk, at);
+    at += chunk.byteLength;
+  }
+  return result;
+}
+
+/** Whether `head` begins with `prefix`; undefined if it is as yet too short to tell. */
+export function startsWith(head: Uint8Array, prefix: Uint8Array): boolean | undefined {
+  const length = Math.min(head.byteLength, prefix.byteLength);
+  for (let at = 0; at < length; at++) if (head[at] !== prefix[at]) return false;
+  return length === prefix.byteLength ? true : undefined;
+}

@@ -1,0 +1,135 @@
+import type { HeadersInit, StreamHeaders } from '../api.js';
+import { StreamError } from './errors.js';
+import type { LimitValues } from './limits.js';
+
+/** RFC 9110 §5.6.2 `token`, lower-case, with the leading colon of pseudo-headers. By table: no RegExp on peer text. */
+const allowedInName = new Uint8Array(128);
+for (const character of "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz") {
+  allowedInName[character.charCodeAt(0)] = 1;
+}
+
+function isName(name: string): boolean {
+  const start = name.charCodeAt(0) === 0x3a ? 1 : 0;
+  if (name.length === start) return false;
+  for (let at = start; at < name.length; at++) {
+    if (allowedInName[name.charCodeAt(at)] !== 1) return false;
+  }
+  return true;
+}
+
+function isValue(value: string): boolean {
+  for (let at = 0; at < value.length; at++) {
+    const code = value.charCodeAt(at);
+    if (code === 0 || code === 10 || code === 13) return false;
+  }
+  return true;
+}
+
+/** A list of names and values in turn, names in lower case: compact, since most streams have few. */
+class HeaderList implements StreamHeaders {
+  readonly #flat: readonly string[];
+
+  constructor(flat: readonly string[]) {
+    this.#flat = flat;
+  }
+
+  get(name: string): string | undefined {
+    const wanted = name.toLowerCase();
+    for (let at = 0; at < this.#flat.length; at += 2) {
+      if (this.#flat[at] === wanted) return this.#flat[at + 1];
+    }
+    return undefined;
+  }
+
+  getAll(name: string): string[] {
+    const wanted = name.toLowerCase();
+    return this.#flat.filter((_, at) => at % 2 === 1 && this.#flat[at - 1] === wanted);
+  }
+
+  has(name: string): boolean {
+    return this.get(name) !== undefined;
+  }
+
+  *[Symbol.iterator](): IterableIterator<[string, string]> {
+    for (let at = 0; at < this.#flat.length; at += 2) {
+      yield [this.#flat[at] as string, this.#flat[at + 1] as string];
+    }
+  }
+
+  toJSON(): Record<string, string | string[]> {
+    const result: Record<string, string | string[]> = Object.create(null);
+    for (const [name, value] of this) {
+      const before = result[name];
+      if (before === undefined) result[name] = value;
+      else if (typeof before === 'string') result[name] = [before, value];
+      else before.push(value);
+    }
+    return result;
+  }
+}
+
+/** No headers at all; one object for every stream that has none. */
+export const noHeaders: StreamHeaders = new HeaderList([]);
+
+/** Makes headers of what an application gives. A malformed name or value is its mistake, and throws. */
+export function toHeaders(init: HeadersInit | undefined): StreamHeaders {
+  if (init === undefined) return noHeaders;
+  if (init instanceof HeaderList) return init;
+  const flat: string[] = [];
+  const add = (name: unknown, value: unknown): void => {
+    if (typeof name !== 'string' || typeof value !== 'string') {
+      throw new TypeError(`header "${String(name)}" needs a string as its value, not ${typeof value}`);
+    }
+    const lower = name.toLowerCase();
+    if (!isName(lower)) throw new TypeError(`"${name}" cannot be a header's name: use letters, digits and -`);
+    if (!isValue(value)) throw new TypeError(`the value of header "${name}" has a NUL or a line break in it`);
+    flat.push(lower, value);
+  };
+  if (Symbol.iterator in init) {
+    for (const pair of init as Iterable<readonly [string, string]>) add(pair[0], pair[1]);
+  } else {
+    for (const [name, value] of Object.entries(init)) {
+      if (Array.isArray(value)) for (const one of value) add(name, one);
+      else add(name, value);
+    }
+  }
+  return flat.length === 0 ? noHeaders : new HeaderList(flat);
+}
+
+/**
+ * Makes headers of what a peer sent: names and values in turn, already known to be within the limits of the wire.
+ * Gives the error that the stream is to be refused with, if the peer broke the rules.
+ */
+export function fromPeer(
+  flat: readonly string[],
+  sizes: readonly number[],
+  limits: LimitValues,
+): StreamHeaders | StreamError {
+  if (flat.length === 0) return noHeaders;
+  if (flat.length / 2 > limits.maxHeaders) {
+    return limitError(`the peer sent ${flat.length / 2} headers, and ${limits.maxHeaders} are allowed`);
+  }
+  for (let at = 0; at < flat.length; at += 2) {
+    const nameBytes = sizes[at] as number;
+    const valueBytes = sizes[at + 1] as number;
+    if (nameBytes > limits.maxHeaderNameBytes) {
+      return limitError(`the peer sent a header name of ${nameBytes} bytes of ${limits.maxHeaderNameBytes}`);
+    }
+    if (valueBytes > limits.maxHeaderValueBytes) {
+      return limitError(
+        `the peer sent a header value of ${valueBytes} bytes of ${limits.maxHeaderValueBytes}`,
+      );
+    }
+    if (!isName(flat[at] as string) || !isValue(flat[at + 1] as string)) {
+      return new StreamError('protocol', 'the peer sent a header with a forbidden character', {
+        remote: true,
+        reset: 'protocol-error',
+      });
+    }
+  }
+  return new HeaderList(flat);
+}
+
+function limitError(message: string): StreamError {
+  return new StreamError('limit', message, { remote: true });
+}

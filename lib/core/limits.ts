@@ -1,0 +1,167 @@
+import type { Limits } from '../api.js';
+
+/**
+ * Every size, count, rate and time that a peer controls. Sizes are bytes, times milliseconds; a time of 0 or Infinity
+ * is off. A bucket (`…Burst`, `…PerSecond`) holds its burst, and refills at its rate.
+ */
+export interface LimitValues {
+  // ---- sizes
+  /** Payload of a received frame. */
+  maxFrameBytes: number;
+  /** How much of one stream is sent before the next one's turn. */
+  sendQuantumBytes: number;
+  /** A header block as it is on the wire. */
+  maxHeaderBlockBytes: number;
+  maxHeaders: number;
+  maxHeaderNameBytes: number;
+  maxHeaderValueBytes: number;
+  /** Credit that a new stream gives its peer. */
+  windowBytes: number;
+  /** As far as a stream's window grows while its reader keeps up. */
+  maxWindowBytes: number;
+  /** Unread bytes of one connection, all its streams together. */
+  receiveBudgetBytes: number;
+  /** What grown windows may add to `receiveBudgetBytes`, all streams together. */
+  growthBudgetBytes: number;
+  /** Bytes of one stream taken from its source and not yet with the transport. */
+  streamQueueBytes: number;
+  /** The same for all streams of a connection. */
+  queueBytes: number;
+  /** What is discarded after `stop()` where the wire has no STOP. */
+  discardBytes: number;
+  /** Answers (pongs, resets, credit) waiting for a transport that does not take them. Above: reading is paused. */
+  maxAnswerBytes: number;
+
+  // ---- counts
+  /** Open streams of the peer's. */
+  maxStreams: number;
+  /** Accepted streams that nobody has taken yet. */
+  backlog: number;
+  /** Frames taken from one connection in one turn of the event loop. */
+  maxFramesPerTurn: number;
+  /** Streams that we reset and whose late frames are expected. */
+  tombstones: number;
+  maxStreamId: number;
+
+  // ---- rates
+  resetBurst: number;
+  resetsPerSecond: number;
+  /** Streams refused because there are too many: a polite peer may burst here, a flood may not. */
+  refusalBurst: number;
+  refusalsPerSecond: number;
+  errorBurst: number;
+  errorsPerSecond: number;
+  pingBurst: number;
+  pingsPerSecond: number;
+  settingsBurst: number;
+  settingsPerSecond: number;
+  maxSettings: number;
+  uselessBurst: number;
+  uselessPerSecond: number;
+
+  // ---- times
+  /** Until the peer's preface has arrived. */
+  handshakeMs: number;
+  /** Silence after which the peer is pinged. */
+  keepaliveMs: number;
+  /** Silence after which the connection is given up. */
+  deadMs: number;
+  /** A connection without streams is closed after this. */
+  idleMs: number;
+  /** Until an opened stream is answered. */
+  openMs: number;
+  /** How long a stream waits for its peer's window. */
+  stallMs: number;
+  /** How long a half-closed stream may stand still. */
+  halfClosedMs: number;
+  /** How long `close()` waits for open streams. */
+  drainMs: number;
+  /** How long the transport may take to close after that. */
+  closeMs: number;
+  /** How long late frames of a reset stream are expected. */
+  tombstoneMs: number;
+  /** Work for one connection in one turn of the event loop. */
+  maxTurnMs: number;
+}
+
+const KiB = 1024;
+const MiB = 1024 * KiB;
+
+/** What an open port can live with; a protocol replaces the values that differ. */
+export const defaultLimits: LimitValues = {
+  maxFrameBytes: 64 * KiB,
+  sendQuantumBytes: 16 * KiB,
+  maxHeaderBlockBytes: 16 * KiB,
+  maxHeaders: 64,
+  maxHeaderNameBytes: 256,
+  maxHeaderValueBytes: 8 * KiB,
+  windowBytes: 256 * KiB,
+  maxWindowBytes: MiB,
+  receiveBudgetBytes: MiB,
+  growthBudgetBytes: 3 * MiB,
+  streamQueueBytes: 64 * KiB,
+  queueBytes: MiB,
+  discardBytes: 4 * MiB,
+  maxAnswerBytes: 64 * KiB,
+
+  maxStreams: 256,
+  backlog: 128,
+  maxFramesPerTurn: 256,
+  tombstones: 256,
+  maxStreamId: 2 ** 31 - 1,
+
+  resetBurst: 200,
+  resetsPerSecond: 50,
+  refusalBurst: 2000,
+  refusalsPerSecond: 200,
+  errorBurst: 100,
+  errorsPerSecond: 10,
+  pingBurst: 16,
+  pingsPerSecond: 4,
+  settingsBurst: 16,
+  settingsPerSecond: 1,
+  maxSettings: 32,
+  uselessBurst: 100,
+  uselessPerSecond: 20,
+
+  handshakeMs: 10_000,
+  keepaliveMs: 15_000,
+  deadMs: 30_000,
+  idleMs: 0,
+  openMs: 30_000,
+  stallMs: 60_000,
+  halfClosedMs: 300_000,
+  drainMs: 30_000,
+  closeMs: 5_000,
+  tombstoneMs: 5_000,
+  maxTurnMs: 5,
+};
+
+/** The least and the most that a limit can be. */
+export type LimitBounds = Partial<Record<keyof LimitValues, readonly [number, number]>>;
+
+/** The defaults with an application's own values; an unknown name or a value that cannot be is its mistake. */
+export function withLimits(
+  base: LimitValues,
+  own: Partial<Limits> = {},
+  bounds: LimitBounds = {},
+): LimitValues {
+  const result = { ...base };
+  for (const [name, value] of Object.entries(own)) {
+    if (!Object.hasOwn(base, name)) throw new TypeError(`there is no limit "${name}"`);
+    if (typeof value !== 'number' || !(value >= 0)) throw new RangeError(`limit ${name} cannot be ${value}`);
+    const [least, most] = bounds[name as keyof LimitValues] ?? [0, Number.POSITIVE_INFINITY];
+    if (value < least || value > most)
+      throw new RangeError(`limit ${name} is ${least} to ${most}, not ${value}`);
+    result[name as keyof LimitValues] = value;
+  }
+  // Who sets a window means that window: it grows only if asked to, and the connection has room for it.
+  if (own.windowBytes !== undefined && own.maxWindowBytes === undefined) {
+    result.maxWindowBytes = result.windowBytes;
+  }
+  result.windowBytes = Math.min(result.windowBytes, result.maxWindowBytes);
+  if (own.receiveBudgetBytes === undefined) {
+    result.receiveBudgetBytes = Math.max(result.receiveBudgetBytes, result.windowBytes);
+  }
+  return result;
+}

@@ -1,0 +1,286 @@
+import type { Chunk, StreamHeaders } from '../api.js';
+import { ByteQueue } from './byte-queue.js';
+import { toBytes } from './bytes.js';
+import { StreamError } from './errors.js';
+import { canHold, hold, type Release } from './hold.js';
+import { done, rejected } from './promises.js';
+
+/** What a sending half asks of its stream. */
+export interface OutboxOwner {
+  readonly id: number;
+  /** There is something to send, or may be. */
+  outboxReady(): void;
+  /** A source waits for room. */
+  outboxThirsty(): void;
+  /** Bytes were queued, or dropped again (negative). */
+  outboxQueued(bytes: number): void;
+  /** Whether the connection has room for more data now. */
+  outboxMayTake(bytes: number): boolean;
+  /** A source that cannot be held ran too far ahead. */
+  outboxOverflowed(error: StreamError): void;
+}
+
+interface Waiter {
+  /** Total of bytes sent at which it is over; the end counts as one more. */
+  readonly at: number;
+  resolve(): void;
+  reject(error: unknown): void;
+}
+
+interface RoomWaiter {
+  readonly bytes: number;
+  resolve(): void;
+  reject(error: unknown): void;
+}
+
+/** What to do with a source that cannot be held. */
+export interface Unpaced {
+  readonly maxBuffered: number;
+  readonly overflow: 'strict' | 'unbounded' | 'drop-newest';
+}
+
+export const defaultUnpaced: Unpaced = { maxBuffered: 1024 * 1024, overflow: 'strict' };
+
+/**
+ * The sending half of a stream: takes bytes from writers and sources, and lets them wait while the peer's window or
+ * the transport has no room. It frames nothing itself: the connection moves bytes out, turn by turn.
+ */
+export class Outbox {
+  /** What the peer allows us to send; may be negative after its settings shrank. */
+  window: number;
+  /** The widest the window was. */
+  widest: number;
+  bytesOut = 0;
+  trailers: StreamHeaders | null = null;
+  error: unknown = undefined;
+  /** Told of a failure while a source is being observed. */
+  onFail: ((error: unknown) => void) | null = null;
+  readonly #owner: OutboxOwner;
+  readonly #queueBytes: number;
+  #queue: ByteQueue | null = null;
+  #waiters: Waiter[] | null = null;
+  #room: RoomWaiter[] | null = null;
+  #holds: Release[] | null = null;
+  #ending = false;
+  #ended = false;
+  #failed = false;
+
+  constructor(owner: OutboxOwner, windowBytes: number, queueBytes: number) {
+    this.#owner = owner;
+    this.window = windowBytes;
+    this.widest = windowBytes;
+    this.#queueBytes = queueBytes;
+  }
+
+  get queued(): number {
+    return this.#queue === null ? 0 : this.#queue.byteLength;
+  }
+
+  get hasFailed(): boolean {
+    return this.#failed;
+  }
+
+  get hasEnded(): boolean {
+    return this.#ended;
+  }
+
+  /** The end was asked for and is not on the wire. */
+  get wantsEnd(): boolean {
+    return this.#ending && !this.#ended;
+  }
+
+  /** A source waits for room. */
+  get isThirsty(): boolean {
+    return this.#room !== null || this.#holds !== null;
+  }
+
+  /** Less than half of the window is left: what a source waits for is the peer. */
+  get isNearEdge(): boolean {
+    return this.window - this.queued <= this.widest >> 1;
+  }
+
+  get isWaiting(): boolean {
+    return this.queued > 0 || this.isThirsty;
+  }
+
+  /** Whether `bytes` more would be in the window, and the connection could take them. */
+  hasRoom(bytes: number): boolean {
+    const queued = this.queued;
+    return queued + bytes <= this.window && queued < this.#queueBytes && this.#owner.outboxMayTake(bytes);
+  }
+
+  /** Takes bytes; resolves once they are in the window. */
+  write(chunk: Chunk): Promise<void> {
+    const bytes = toBytes(chunk);
+    const refusal = this.refusal;
+    if (refusal !== undefined) return rejected(refusal);
+    const taken = bytes.byteLength === 0 || this.hasRoom(bytes.byteLength);
+    this.#push(bytes);
+    return taken ? done : this.sent();
+  }
+
+  /**
+   * Takes what a source pushes. While there is no room, the delivery in progress is held; if there is none, the bytes
+   * are kept up to a bound. False once the half takes no more.
+   */
+  next(chunk: Chunk, unpaced: Unpaced): boolean {
+    const bytes = toBytes(chunk);
+    if (this.refusal !== undefined) return false;
+    const holdable = canHold();
+    if (
+      !holdable &&
+      this.queued + bytes.byteLength > unpaced.maxBuffered &&
+      !this.hasRoom(bytes.byteLength)
+    ) {
+      if (unpaced.overflow === 'drop-newest') return true;
+      if (unpaced.overflow === 'strict') {
+        const ahead = this.queued + bytes.byteLength;
+        const message = `stream ${this.#owner.id}: its source ran ${ahead} bytes ahead of the peer's window`;
+        this.#owner.outboxOverflowed(new StreamError('overflow', message, { streamId: this.#owner.id }));
+        return false;
+      }
+    }
+    this.#push(bytes);
+    if (holdable && !this.hasRoom(1)) {
+      this.#holds ??= [];
+      this.#holds.push(hold());
+      this.#owner.outboxThirsty();
+    }
+    return true;
+  }
+
+  /** Takes bytes without asking for room: the caller has. */
+  take(bytes: Uint8Array): void {
+    this.#push(bytes);
+  }
+
+  /** Null if `bytes` more have room now, else a promise for it. */
+  room(bytes: number): Promise<void> | null {
+    if (this.hasRoom(bytes)) return null;
+    return new Promise((resolve, reject) => {
+      this.#room ??= [];
+      this.#room.push({ bytes, resolve, reject });
+      this.#owner.outboxThirsty();
+    });
+  }
+
+  /** Resolves once all that was taken is with the transport. */
+  sent(): Promise<void> {
+    if (this.#failed) return rejected(this.error);
+    return this.#reached(this.bytesOut + this.queued);
+  }
+
+  end(trailers: StreamHeaders | null): Promise<void> {
+    if (this.#failed) return rejected(this.error);
+    if (!this.#ending) {
+      this.#ending = true;
+      this.trailers = trailers;
+      this.#owner.outboxReady();
+    }
+    return this.#ended ? done : this.#reached(this.bytesOut + this.queued + 1);
+  }
+
+  /** Why nothing more can be written, if so. */
+  get refusal(): unknown {
+    if (this.#failed) return this.error;
+    if (!this.#ending) return undefined;
+    const message = `stream ${this.#owner.id}: its sending half has ended`;
+    return new StreamError('ended', message, { streamId: this.#owner.id });
+  }
+
+  // ---- from the connection
+
+  /** The queue, for moving `bytes` of it to the wire. */
+  moving(bytes: number): ByteQueue {
+    const queue = this.#queue as ByteQueue;
+    this.window -= bytes;
+    this.bytesOut += bytes;
+    if (queue.byteLength === bytes) this.#queue = null;
+    this.#owner.outboxQueued(-bytes);
+    return queue;
+  }
+
+  /** The end is on the wire. */
+  ended(): void {
+    this.#ended = true;
+  }
+
+  credit(bytes: number): void {
+    this.window += bytes;
+    if (this.window > this.widest) this.widest = this.window;
+  }
+
+  /** Tells writers and sources what is sent, and that there is room. */
+  settle(): void {
+    if (this.#waiters !== null) this.#settleWaiters(this.#waiters);
+    if (this.#room !== null) this.#settleRoom(this.#room);
+    if (this.#holds !== null && this.hasRoom(1)) this.#letGo();
+  }
+
+  /** No more is sent, except for an end that the wire may still need. */
+  fail(error: unknown): void {
+    if (this.#failed) return;
+    this.#failed = true;
+    this.error = error;
+    if (this.queued > 0) this.#owner.outboxQueued(-this.queued);
+    this.#queue = null;
+    const waiters = this.#waiters;
+    this.#waiters = null;
+    if (waiters !== null) for (const waiter of waiters) waiter.reject(error);
+    const room = this.#room;
+    this.#room = null;
+    if (room !== null) for (const waiter of room) waiter.reject(error);
+    this.onFail?.(error);
+    this.#letGo();
+  }
+
+  /** The peer reads no more: everything waiting fails, and the half ends on the wire. */
+  stopped(error: StreamError): void {
+    if (this.#ended) return;
+    this.fail(error);
+    this.trailers = null;
+    this.#ending = true;
+    this.#owner.outboxReady();
+  }
+
+  #push(bytes: Uint8Array): void {
+    if (bytes.byteLength === 0) return;
+    this.#queue ??= new ByteQueue();
+    this.#queue.push(bytes);
+    this.#owner.outboxQueued(bytes.byteLength);
+    this.#owner.outboxReady();
+  }
+
+  #reached(at: number): Promise<void> {
+    if (at <= this.bytesOut) return done;
+    const promise = new Promise<void>((resolve, reject) => {
+      this.#waiters ??= [];
+      this.#waiters.push({ at, resolve, reject });
+    });
+    promise.catch(() => {});
+    return promise;
+  }
+
+  #settleWaiters(waiters: Waiter[]): void {
+    const sent = this.bytesOut + (this.#ended ? 1 : 0);
+    let count = 0;
+    while (count < waiters.length && (waiters[count] as Waiter).at <= sent) count++;
+    if (count === 0) return;
+    const over = waiters.splice(0, count);
+    if (waiters.length === 0) this.#waiters = null;
+    for (const waiter of over) waiter.resolve();
+  }
+
+  #settleRoom(waiters: RoomWaiter[]): void {
+    const ready = waiters.filter((waiter) => this.hasRoom(waiter.bytes));
+    if (ready.length === 0) return;
+    this.#room = ready.length === waiters.length ? null : waiters.filter((waiter) => !ready.includes(waiter));
+    for (const waiter of ready) waiter.resolve();
+  }
+
+  #letGo(): void {
+    const holds = this.#holds;
+    this.#holds = null;
+    if (holds !== null) for (const release of holds) release();
+  }
+}

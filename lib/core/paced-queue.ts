@@ -1,0 +1,258 @@
+import { Observable, type Subscriber } from 'rxjs';
+import { StreamError } from './errors.js';
+import { type Delivery, enter, leave, type Release } from './hold.js';
+import { abortable } from './promises.js';
+
+interface Waiter<T> {
+  resolve(value: T | null): void;
+  reject(error: unknown): void;
+}
+
+/**
+ * Values that wait for one reader, who takes them at its own pace: by subscribing to `values$` (and holding), or one
+ * by one with `read()`. The receiving half of a stream, a provider's backlog and a listener's are such queues.
+ *
+ *     push ──▶ queue ──▶ reader.next ──▶ held ──▶ released
+ *                  end: complete, after the last release          fail: error, at once
+ */
+export abstract class PacedQueue<T> implements Delivery {
+  #queue: T[] | null = null;
+  #head = 0;
+  #reader: Subscriber<T> | null = null;
+  #waiter: Waiter<T> | null = null;
+  #observable: Observable<T> | null = null;
+  /** The value being delivered, or held. */
+  #current: T | undefined = undefined;
+  #holds = 0;
+  #delivering = false;
+  /** A loop is already delivering. */
+  #busy = false;
+  /** The reader subscribed in this turn: nothing is delivered yet. */
+  #starting = false;
+  #ended = false;
+  #failed = false;
+  #error: unknown = undefined;
+
+  /** The reader has let go of a value. */
+  protected abstract released(value: T): void;
+  /** The reader unsubscribed before the end. */
+  protected abstract abandoned(): void;
+  /** A reader came. */
+  protected abstract attached(): void;
+  /** The word for the queue in messages. */
+  protected abstract readonly what: string;
+  /** The stream it belongs to, if any. */
+  protected abstract readonly streamId: number | undefined;
+
+  /** One subscriber at a time. Delivery starts on the microtask after subscribing, never inside it. */
+  get values$(): Observable<T> {
+    this.#observable ??= new Observable((subscriber) => this.#attach(subscriber));
+    return this.#observable;
+  }
+
+  /** Values that nobody has been given yet. */
+  protected get queued(): T[] {
+    return this.#queue === null ? [] : this.#queue.slice(this.#head);
+  }
+
+  get waiting(): number {
+    return this.#queue === null ? 0 : this.#queue.length - this.#head;
+  }
+
+  /** Whether somebody is reading, and is not holding. */
+  get hasIdleReader(): boolean {
+    return (this.#reader !== null && this.#holds === 0) || this.#waiter !== null;
+  }
+
+  get isHeld(): boolean {
+    return this.#holds > 0;
+  }
+
+  get hasEnded(): boolean {
+    return this.#ended;
+  }
+
+  get hasFailed(): boolean {
+    return this.#failed;
+  }
+
+  push(value: T): void {
+    if (this.#ended || this.#failed) return;
+    const idle = this.#holds === 0 && this.#queue === null && !this.#busy && !this.#starting;
+    if (idle && this.#reader !== null) {
+      this.#busy = true;
+      this.#deliver(value);
+      this.#busy = false;
+      if (this.#ended || this.#queue !== null) this.#drain();
+    } else if (idle && this.#waiter !== null) this.#answer(value);
+    else this.enqueue(value);
+  }
+
+  /** No more values. Those waiting are still delivered. */
+  end(): void {
+    if (this.#ended || this.#failed) return;
+    this.#ended = true;
+    this.#drain();
+  }
+
+  /** Drops what waits, and errors at once. */
+  fail(error: unknown): void {
+    if (this.#failed) return;
+    this.#failed = true;
+    this.#error = error;
+    this.clear();
+    const reader = this.#reader;
+    this.#reader = null;
+    reader?.error(error);
+    const waiter = this.#waiter;
+    this.#waiter = null;
+    waiter?.reject(error);
+  }
+
+  hold(): Release {
+    this.#holds++;
+    let live = true;
+    return () => {
+      if (!live) return;
+      live = false;
+      if (--this.#holds === 0 && !this.#delivering) {
+        this.#letGo();
+        this.#drain();
+      }
+    };
+  }
+
+  /** The next value, or null at the end. Taking it releases it. */
+  read(signal?: AbortSignal): Promise<T | null> {
+    if (this.#failed) return Promise.reject(this.#error);
+    if (this.#reader !== null || this.#waiter !== null) return Promise.reject(this.#locked());
+    if (signal?.aborted) return Promise.reject(signal.reason);
+    if (this.waiting > 0 && this.#holds === 0) {
+      this.attached();
+      const value = this.#shift();
+      this.released(value);
+      return Promise.resolve(value);
+    }
+    if (this.#ended && this.#holds === 0) return Promise.resolve(null);
+    const promise = new Promise<T | null>((resolve, reject) => {
+      this.#waiter = { resolve, reject };
+    });
+    this.attached();
+    return signal === undefined ? promise : abortable(promise, signal, () => this.#forgetWaiter());
+  }
+
+  protected enqueue(value: T): void {
+    this.#queue ??= [];
+    this.#queue.push(value);
+  }
+
+  /** The value that would be delivered last, if any waits: a subclass may join a further one to it. */
+  protected get last(): T | undefined {
+    return this.#queue === null ? undefined : this.#queue[this.#queue.length - 1];
+  }
+
+  protected replaceLast(value: T): void {
+    if (this.#queue !== null) this.#queue[this.#queue.length - 1] = value;
+  }
+
+  /** Takes `value` out again, if it still waits. */
+  protected remove(value: T): boolean {
+    const at = this.#queue?.indexOf(value, this.#head) ?? -1;
+    if (this.#queue === null || at < 0) return false;
+    this.#queue.splice(at, 1);
+    if (this.waiting === 0) this.clear();
+    return true;
+  }
+
+  protected clear(): void {
+    this.#queue = null;
+    this.#head = 0;
+  }
+
+  #attach(subscriber: Subscriber<T>): (() => void) | undefined {
+    if (this.#failed) subscriber.error(this.#error);
+    else if (this.#reader !== null || this.#waiter !== null) subscriber.error(this.#locked());
+    else if (this.#ended && this.waiting === 0 && this.#holds === 0) subscriber.complete();
+    else {
+      this.#reader = subscriber;
+      // Everyone who subscribes in this turn, through share() for instance, then sees every value.
+      this.#starting = true;
+      queueMicrotask(() => {
+        this.#starting = false;
+        this.#drain();
+      });
+      this.attached();
+      return () => this.#detach(subscriber);
+    }
+    return undefined;
+  }
+
+  #detach(subscriber: Subscriber<T>): void {
+    if (this.#reader !== subscriber) return;
+    this.#reader = null;
+    this.abandoned();
+  }
+
+  #forgetWaiter(): void {
+    this.#waiter = null;
+  }
+
+  #locked(): StreamError {
+    const message = `${this.what} has a reader already: use share() to give it several`;
+    return new StreamError('locked', message, { streamId: this.streamId });
+  }
+
+  #deliver(value: T): void {
+    const outer = enter(this);
+    this.#delivering = true;
+    this.#current = value;
+    try {
+      this.#reader?.next(value);
+    } finally {
+      this.#delivering = false;
+      leave(outer);
+      if (this.#holds === 0) this.#letGo();
+    }
+  }
+
+  #letGo(): void {
+    const value = this.#current as T;
+    this.#current = undefined;
+    this.released(value);
+  }
+
+  #answer(value: T | null): void {
+    const waiter = this.#waiter;
+    this.#waiter = null;
+    if (value !== null) this.released(value);
+    waiter?.resolve(value);
+  }
+
+  #drain(): void {
+    if (this.#busy || this.#starting) return;
+    this.#busy = true;
+    while (this.#reader !== null && !this.#starting && this.#holds === 0 && this.#queue !== null) {
+      this.#deliver(this.#shift());
+    }
+    this.#busy = false;
+    if (this.#holds > 0 || this.#starting) return;
+    if (this.#waiter !== null && this.#queue !== null) this.#answer(this.#shift());
+    if (!this.#ended || this.#queue !== null) return;
+    if (this.#waiter !== null) this.#answer(null);
+    const reader = this.#reader;
+    this.#reader = null;
+    reader?.complete();
+  }
+
+  #shift(): T {
+    const queue = this.#queue as T[];
+    const value = queue[this.#head] as T;
+    queue[this.#head++] = undefined as never;
+    if (this.#head === queue.length) this.clear();
+    else if (this.#head >= 64 && this.#head * 2 >= queue.length) {
+      queue.splice(0, this.#head);
+      this.#head = 0;
+    }
+    return value;
+  }
+}

@@ -1,0 +1,59 @@
+/** A promise with its two functions beside it. */
+export interface Deferred<T> {
+  readonly promise: Promise<T>;
+  resolve(value: T): void;
+  reject(error: unknown): void;
+}
+
+export function deferred<T>(): Deferred<T> {
+  let resolve!: (value: T) => void;
+  let reject!: (error: unknown) => void;
+  const promise = handled(
+    new Promise<T>((onResolve, onReject) => {
+      resolve = onResolve;
+      reject = onReject;
+    }),
+  );
+  return { promise, resolve, reject };
+}
+
+const ignore = (): void => {};
+
+/** Marks a promise that we hand out as handled: whoever ignores it is not punished by an unhandled rejection. */
+export function handled<T>(promise: Promise<T>): Promise<T> {
+  promise.catch(ignore);
+  return promise;
+}
+
+export function rejected<T = never>(error: unknown): Promise<T> {
+  return handled(Promise.reject(error));
+}
+
+/** One resolved promise for everybody who need not wait. */
+export const done: Promise<void> = Promise.resolve();
+
+/** `promise`, or the signal's reason if that comes first; then `onAbort` is called. Leaves no listener behind. */
+export function abortable<T>(promise: Promise<T>, signal: AbortSignal, onAbort: () => void): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const aborted = (): void => {
+      onAbort();
+      reject(signal.reason);
+    };
+    if (signal.aborted) {
+      aborted();
+      return;
+    }
+    signal.addEventListener('abort', aborted, { once: true });
+    const settled = (): void => signal.removeEventListener('abort', aborted);
+    promise.then(
+      (value) => {
+        settled();
+        resolve(value);
+      },
+      (error) => {
+        settled();
+        reject(error);
+      },
+    );
+  });
+}

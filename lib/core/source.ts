@@ -1,0 +1,159 @@
+import type { ByteSource, Chunk, SendOptions, SubscribableLike } from '../api.js';
+import { describe, isChunk, join, toBytes } from './bytes.js';
+import { defaultUnpaced, type Outbox, type Unpaced } from './outbox.js';
+import { abortable } from './promises.js';
+
+/** One pull of a source, whatever its form. */
+interface Puller {
+  next(): Result | PromiseLike<Result>;
+  /** Tells the source that no more is wanted. */
+  close(reason: unknown): unknown;
+}
+interface Result {
+  readonly done?: boolean | undefined;
+  readonly value?: Chunk | Chunk[] | undefined;
+}
+
+/**
+ * Moves a source into a sending half, to its end, and resolves when its last byte is with the transport. A pullable
+ * source is pulled only while there is room; one that pushes is held. Rejects with the source's own error.
+ */
+export async function sendFrom(outbox: Outbox, source: ByteSource, options: SendOptions): Promise<void> {
+  const { signal } = options;
+  signal?.throwIfAborted();
+  if (isChunk(source)) outbox.take(toBytes(source));
+  else {
+    const form = source as Partial<
+      SubscribableLike<Chunk> & AsyncIterable<Chunk> & Iterable<Chunk> & ReadableStream<Chunk>
+    >;
+    if (typeof form.subscribe === 'function') {
+      await observe(outbox, form as SubscribableLike<Chunk>, options);
+    } else {
+      await pull(outbox, pullerOf(form), signal);
+    }
+  }
+  const sent = outbox.sent();
+  await (signal === undefined ? sent : abortable(sent, signal, () => {}));
+}
+
+/** A source that is none is the caller's mistake. */
+export function checkSource(source: unknown): void {
+  if (isChunk(source)) return;
+  const form = source as Record<PropertyKey, unknown> | null | undefined;
+  const ways: PropertyKey[] = ['subscribe', Symbol.asyncIterator, Symbol.iterator, 'getReader'];
+  if (typeof form === 'object' && form !== null && ways.some((way) => typeof form[way] === 'function'))
+    return;
+  throw new TypeError(
+    `send() takes bytes, an Observable, an iterable or a ReadableStream, not ${describe(source)}`,
+  );
+}
+
+function pullerOf(
+  form: Partial<AsyncIterable<Chunk> & Iterable<Chunk> & Pick<ReadableStream<Chunk>, 'getReader'>>,
+): Puller {
+  const iterator = form[Symbol.asyncIterator]?.() ?? form[Symbol.iterator]?.();
+  if (iterator !== undefined) {
+    return {
+      next: () => iterator.next() as Result | PromiseLike<Result>,
+      close: () => iterator.return?.(),
+    };
+  }
+  const reader = (form as ReadableStream<Chunk>).getReader();
+  return {
+    next: () => reader.read() as Promise<Result>,
+    close: (reason) => reader.cancel(reason).then(() => reader.releaseLock()),
+  };
+}
+
+async function pull(outbox: Outbox, source: Puller, signal: AbortSignal | undefined): Promise<void> {
+  let lastBytes = 0;
+  let exhausted = false;
+  try {
+    for (;;) {
+      // With room for another like the last one, a source of even chunks is never more than the window ahead. Asking for
+      // more than half of it could wait for ever: the reader returns credit by halves.
+      const room = outbox.room(Math.max(1, Math.min(lastBytes, outbox.widest >> 1)));
+      if (room !== null) await (signal === undefined ? room : abortable(room, signal, () => {}));
+      if (outbox.hasFailed) throw outbox.error;
+      signal?.throwIfAborted();
+      const next = source.next();
+      let result: Result;
+      try {
+        result = isPromiseLike(next) ? await until(next, signal) : next;
+      } catch (error) {
+        exhausted = !signal?.aborted;
+        throw error;
+      }
+      if (result.done) {
+        exhausted = true;
+        return;
+      }
+      if (outbox.refusal !== undefined) throw outbox.refusal;
+      const value = result.value as Chunk | Chunk[];
+      const bytes = Array.isArray(value) ? join(value.map(toBytes)) : toBytes(value);
+      lastBytes = bytes.byteLength;
+      outbox.take(bytes);
+    }
+  } catch (error) {
+    if (!exhausted) closeQuietly(source, error);
+    throw error;
+  }
+}
+
+function until(next: PromiseLike<Result>, signal: AbortSignal | undefined): PromiseLike<Result> {
+  return signal === undefined ? next : abortable(Promise.resolve(next), signal, () => {});
+}
+
+function isPromiseLike(value: Result | PromiseLike<Result>): value is PromiseLike<Result> {
+  return typeof (value as PromiseLike<Result>).then === 'function';
+}
+
+/** A source that fails to close has nothing more to say to us: the first error counts. */
+function closeQuietly(source: Puller, reason: unknown): void {
+  try {
+    Promise.resolve(source.close(reason)).catch(() => {});
+  } catch {}
+}
+
+function observe(outbox: Outbox, source: SubscribableLike<Chunk>, options: SendOptions): Promise<void> {
+  const { signal } = options;
+  const unpaced: Unpaced = {
+    maxBuffered: options.maxBuffered ?? defaultUnpaced.maxBuffered,
+    overflow: options.overflow ?? defaultUnpaced.overflow,
+  };
+  return new Promise((resolve, reject) => {
+    let over = false;
+    let subscription: { unsubscribe(): void } | void;
+    const leaving = new AbortController();
+    const settle = (error?: unknown): void => {
+      if (over) return;
+      over = true;
+      signal?.removeEventListener('abort', aborted);
+      outbox.onFail = null;
+      // Sources of the platform's kind end by the signal, those of rxjs by their subscription.
+      leaving.abort();
+      subscription?.unsubscribe();
+      if (error === undefined) resolve();
+      else reject(error);
+    };
+    const aborted = (): void => settle(signal?.reason);
+    signal?.addEventListener('abort', aborted);
+    outbox.onFail = settle;
+    subscription = source.subscribe(
+      {
+        next: (chunk: Chunk) => {
+          if (over) return;
+          try {
+            if (!outbox.next(chunk, unpaced)) settle(outbox.refusal);
+          } catch (error) {
+            settle(error);
+          }
+        },
+        error: (error: unknown) => settle(error ?? new Error('the source failed without saying why')),
+        complete: () => settle(),
+      },
+      { signal: leaving.signal },
+    );
+    if (over) subscription?.unsubscribe();
+  });
+}

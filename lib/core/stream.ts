@@ -1,0 +1,561 @@
+import type { Observable } from 'rxjs';
+import { Observable as Rx, Subject } from 'rxjs';
+import type {
+  ByteSource,
+  Chunk,
+  HeadersInit,
+  ProviderEvent,
+  ResetCode,
+  SendOptions,
+  Stream,
+  StreamHeaders,
+  StreamState,
+  StreamStats,
+} from '../api.js';
+import { StreamError } from './errors.js';
+import { noHeaders, toHeaders } from './headers.js';
+import { Inbox, type InboxOwner } from './inbox.js';
+import type { LimitValues } from './limits.js';
+import { defaultUnpaced, Outbox, type OutboxOwner } from './outbox.js';
+import { type Deferred, deferred, handled, rejected } from './promises.js';
+import { checkCode, codeOf } from './reset-code.js';
+import type { Entry } from './scheduler.js';
+import { checkSource, sendFrom } from './source.js';
+import { isLocalOver, isOver, isRemoteOver, type StreamAction, transition } from './stream-state.js';
+import { asyncDispose, iterate, readableOf, writableOf } from './views.js';
+
+/** What a stream asks of its connection. */
+export interface StreamHost {
+  readonly protocol: string;
+  readonly limits: LimitValues;
+  now(): number;
+  /** Null while nobody observes. */
+  readonly events: Subject<ProviderEvent> | null;
+  /** The stream has something for the wire, or may have. */
+  ready(stream: CoreStream): void;
+  /** A source of the stream waits for room. */
+  thirsty(stream: CoreStream): void;
+  queued(bytes: number): void;
+  mayTake(bytes: number): boolean;
+  /** What a sending half waits for, apart from its own window. */
+  readonly sendBlock: 'window' | 'transport' | null;
+  /** The reader took bytes: credit may be due. */
+  released(stream: CoreStream, bytes: number): void;
+  dropped(stream: CoreStream, bytes: number): void;
+  sendReset(stream: CoreStream, code: ResetCode, reason: string): void;
+  sendRefusal(stream: CoreStream, code: ResetCode, headers: StreamHeaders): void;
+  /** Both halves are over. */
+  over(stream: CoreStream): void;
+  /** The reader has stopped, and the peer is not done. */
+  stopped(stream: CoreStream, code: ResetCode): void;
+}
+
+/** How far the answer of an accepted stream is. */
+type Answer = 'none' | 'promised' | 'ready' | 'written';
+
+/** What most streams never need. */
+interface Extras {
+  reply?: Deferred<StreamHeaders>;
+  trailers?: Deferred<StreamHeaders | undefined>;
+  closed?: Deferred<void>;
+  states?: Subject<StreamState>;
+  readable?: ReadableStream<Uint8Array>;
+  writable?: WritableStream<Chunk>;
+  replyHeaders?: StreamHeaders;
+  peerTrailers?: StreamHeaders | undefined;
+  label?: string;
+  /** Listeners to take off when the stream is over. */
+  cleanUp?: () => void;
+}
+
+/** Everything about a stream that does not depend on its protocol. */
+export class CoreStream implements Stream, Entry, InboxOwner, OutboxOwner {
+  readonly id: number;
+  readonly origin: 'local' | 'remote';
+  readonly headers: StreamHeaders;
+  readonly urgency: number;
+  readonly openedAt: number;
+  readonly inbox: Inbox;
+  readonly outbox: Outbox;
+  queuedAt = -1;
+  /** The opening frame is on the wire, or came from it. */
+  announced: boolean;
+  answer: Answer = 'none';
+  /** The code of a STOP that is to be sent. */
+  stopDue: ResetCode | null = null;
+  /** Told of a stall of the sending half; a resume is owed. */
+  stalled = false;
+  readStalled = false;
+  /** The stream waits for its credit frame. */
+  creditDue = false;
+  /** When credit was last returned: for the growth of the window. */
+  creditAt = 0;
+  /** Discarded after `stop()`, where the wire has no STOP. */
+  discarded = 0;
+  readonly #host: StreamHost;
+  #state: StreamState = 'opening';
+  #answered = false;
+  #failure: unknown = undefined;
+  #extras: Extras | null = null;
+
+  constructor(
+    host: StreamHost,
+    id: number,
+    origin: 'local' | 'remote',
+    headers: StreamHeaders,
+    urgency: number,
+    sendWindow: number,
+  ) {
+    const { limits } = host;
+    this.#host = host;
+    this.id = id;
+    this.origin = origin;
+    this.headers = headers;
+    this.urgency = urgency;
+    this.announced = origin === 'remote';
+    this.openedAt = host.now();
+    this.creditAt = this.openedAt;
+    this.inbox = new Inbox(this, limits.windowBytes);
+    this.outbox = new Outbox(this, sendWindow, limits.streamQueueBytes);
+  }
+
+  // ------------------------------------------------------------------ looking
+
+  get label(): string {
+    return this.#extras?.label ?? `${this.#host.protocol}#${this.id}`;
+  }
+
+  set label(label: string) {
+    this.#extra.label = label;
+  }
+
+  get state(): StreamState {
+    return this.#state;
+  }
+
+  get state$(): Observable<StreamState> {
+    return new Rx((subscriber) => {
+      subscriber.next(this.#state);
+      if (isOver(this.#state)) {
+        subscriber.complete();
+        return undefined;
+      }
+      this.#extra.states ??= new Subject();
+      return this.#extra.states.subscribe(subscriber);
+    });
+  }
+
+  get stats(): StreamStats {
+    const { inbox, outbox } = this;
+    return {
+      bytesIn: inbox.bytesIn,
+      bytesOut: outbox.bytesOut,
+      queuedIn: inbox.window.unread,
+      queuedOut: outbox.queued,
+      receiveWindow: Math.max(0, inbox.window.credit),
+      sendWindow: Math.max(0, outbox.window),
+      openedAt: this.openedAt,
+      blockedOn: this.#blockedOn(),
+    };
+  }
+
+  get reply(): Promise<StreamHeaders> {
+    const extra = this.#extra;
+    if (extra.reply === undefined) {
+      extra.reply = deferred();
+      if (this.#answered) extra.reply.resolve(this.replyHeaders);
+      else if (this.#failure !== undefined) extra.reply.reject(this.#failure);
+    }
+    return extra.reply.promise;
+  }
+
+  get trailers(): Promise<StreamHeaders | undefined> {
+    const extra = this.#extra;
+    if (extra.trailers === undefined) {
+      extra.trailers = deferred();
+      if (this.inbox.hasEnded) extra.trailers.resolve(extra.peerTrailers);
+      else if (this.#failure !== undefined) extra.trailers.reject(this.#failure);
+    }
+    return extra.trailers.promise;
+  }
+
+  get closed(): Promise<void> {
+    const extra = this.#extra;
+    if (extra.closed === undefined) {
+      extra.closed = deferred();
+      if (this.#state === 'closed') extra.closed.resolve();
+      else if (this.#failure !== undefined) extra.closed.reject(this.#failure);
+    }
+    return extra.closed.promise;
+  }
+
+  /** The opener has its answer, or we gave it. */
+  get isAnswered(): boolean {
+    return this.#answered;
+  }
+
+  get isOver(): boolean {
+    return isOver(this.#state);
+  }
+
+  get remoteOver(): boolean {
+    return isRemoteOver(this.#state);
+  }
+
+  /** Makes `label` or a clean-up known before anything happens. */
+  prepare(label: string | undefined, cleanUp: (() => void) | undefined): void {
+    if (label !== undefined) this.#extra.label = label;
+    if (cleanUp !== undefined) this.#extra.cleanUp = cleanUp;
+  }
+
+  // ------------------------------------------------------------------ answering
+
+  accept(headers?: HeadersInit | PromiseLike<HeadersInit>): this {
+    this.#mustBeRemote('accept');
+    if (isThenable(headers)) {
+      if (!this.#mayAnswer()) return this;
+      this.answer = 'promised';
+      headers.then(
+        (late) => this.#settleAnswer(late),
+        (error: unknown) => this.#refuseFor(error),
+      );
+    } else {
+      const reply = toHeaders(headers);
+      if (this.#mayAnswer()) this.#answerWith(reply);
+    }
+    return this;
+  }
+
+  reject(code: ResetCode = 'refused', headers?: HeadersInit): void {
+    this.#mustBeRemote('reject');
+    checkCode(code);
+    const reply = toHeaders(headers);
+    if (this.isOver) return;
+    if (this.answer !== 'none' && this.answer !== 'promised') {
+      throw new Error(
+        `stream ${this.id} is accepted already, by accept() or a first read or write: use reset()`,
+      );
+    }
+    this.#refuse(code, reply, undefined);
+  }
+
+  #mustBeRemote(verb: string): void {
+    if (this.origin === 'local') throw new TypeError(`only the acceptor of a stream can ${verb} it`);
+  }
+
+  /** Whether there is somebody to answer. An answer in the making can still be replaced, one on its way cannot. */
+  #mayAnswer(): boolean {
+    if (this.isOver) return false;
+    if (this.answer === 'none' || this.answer === 'ready') return true;
+    throw new Error(`stream ${this.id} is answered already`);
+  }
+
+  #settleAnswer(late: HeadersInit): void {
+    if (this.isOver || this.answer !== 'promised') return;
+    try {
+      this.#answerWith(toHeaders(late));
+    } catch (error) {
+      this.#refuseFor(error);
+    }
+  }
+
+  #answerWith(reply: StreamHeaders): void {
+    this.answer = 'ready';
+    this.#answer(reply);
+    this.#host.ready(this);
+  }
+
+  #refuseFor(error: unknown): void {
+    if (this.isOver || this.answer !== 'promised') return;
+    this.#refuse(
+      codeOf(error, 'refused'),
+      toHeaders(StreamError.is(error) ? error.headers : undefined),
+      error,
+    );
+  }
+
+  #refuse(code: ResetCode, headers: StreamHeaders, cause: unknown): void {
+    this.#host.sendRefusal(this, code, headers);
+    const message = `stream ${this.id} was refused by us (${code})`;
+    this.#fail(new StreamError('refused', message, { streamId: this.id, reset: code, cause }), code, false);
+  }
+
+  /** The first read or write of a remote stream accepts it. */
+  #acceptByUse(): void {
+    if (this.origin === 'remote' && this.answer === 'none' && !this.isOver) this.#answerWith(noHeaders);
+  }
+
+  /** The headers to put into the answering frame. */
+  get replyHeaders(): StreamHeaders {
+    return this.#extras?.replyHeaders ?? noHeaders;
+  }
+
+  // ------------------------------------------------------------------ receiving
+
+  get data$(): Observable<Uint8Array> {
+    return this.inbox.values$;
+  }
+
+  read(options?: { signal?: AbortSignal }): Promise<Uint8Array | null> {
+    return handled(this.inbox.read(options?.signal));
+  }
+
+  get readable(): ReadableStream<Uint8Array> {
+    this.#extra.readable ??= readableOf(this);
+    return this.#extra.readable;
+  }
+
+  [Symbol.asyncIterator](): AsyncIterator<Uint8Array> {
+    return iterate(this);
+  }
+
+  stop(code: ResetCode = 'cancel'): void {
+    checkCode(code);
+    if (!this.inbox.stop() || this.isOver) return;
+    this.#extras?.trailers?.resolve(undefined);
+    if (!isRemoteOver(this.#state)) this.#host.stopped(this, code);
+  }
+
+  // ------------------------------------------------------------------ sending
+
+  send(source: ByteSource, options: SendOptions = {}): Promise<void> {
+    checkSource(source);
+    this.#acceptByUse();
+    const refusal = this.outbox.refusal;
+    if (refusal !== undefined) return rejected(refusal);
+    return handled(this.#send(source, options));
+  }
+
+  async #send(source: ByteSource, options: SendOptions): Promise<void> {
+    try {
+      await sendFrom(this.outbox, source, options);
+    } catch (error) {
+      // What the stream itself failed with needs no second reset.
+      if (error !== this.outbox.error && !this.isOver) {
+        const aborted = options.signal?.aborted === true && error === options.signal.reason;
+        this.reset(aborted ? 'cancel' : codeOf(error, 'internal-error'), error);
+      }
+      throw error;
+    }
+    if (options.end !== false) await this.end();
+  }
+
+  write(chunk: Chunk): Promise<void> {
+    this.#acceptByUse();
+    return this.outbox.write(chunk);
+  }
+
+  end(trailers?: HeadersInit): Promise<void> {
+    const last = trailers === undefined ? null : toHeaders(trailers);
+    this.#acceptByUse();
+    return handled(this.outbox.end(last));
+  }
+
+  get writable(): WritableStream<Chunk> {
+    this.#extra.writable ??= writableOf(this);
+    return this.#extra.writable;
+  }
+
+  /** An Observer's: never throws. */
+  next(chunk: Chunk): void {
+    this.#acceptByUse();
+    try {
+      this.outbox.next(chunk, defaultUnpaced);
+    } catch (error) {
+      this.reset('internal-error', error);
+    }
+  }
+
+  error(error: unknown): void {
+    this.reset(codeOf(error, 'internal-error'), error);
+  }
+
+  complete(): void {
+    this.end();
+  }
+
+  // ------------------------------------------------------------------ ending
+
+  reset(code: ResetCode = 'cancel', cause?: unknown): void {
+    checkCode(code);
+    if (this.isOver) return;
+    const error = new StreamError('reset', `stream ${this.id} was reset by us (${code})`, {
+      streamId: this.id,
+      reset: code,
+      cause,
+    });
+    this.#host.sendReset(this, code, '');
+    this.#fail(error, code, false);
+  }
+
+  async [asyncDispose](): Promise<void> {
+    if (!isLocalOver(this.#state) && !this.outbox.wantsEnd) {
+      this.reset('cancel');
+      return;
+    }
+    this.stop();
+    await this.closed.catch(() => {});
+  }
+
+  // ------------------------------------------------------------------ from the connection
+
+  /** The peer answered. False if that was not its turn. */
+  peerAnswered(headers: StreamHeaders): boolean {
+    if (this.#answered || this.origin === 'remote') return false;
+    this.#answer(headers);
+    this.#host.ready(this);
+    return true;
+  }
+
+  peerEnded(trailers: StreamHeaders | undefined): void {
+    if (trailers !== undefined) this.#extra.peerTrailers = trailers;
+    this.inbox.end();
+    this.#extras?.trailers?.resolve(trailers);
+    this.#move('remote-end');
+  }
+
+  peerStopped(code: ResetCode, wireCode: number): void {
+    const message = `stream ${this.id}: the peer reads no more (${code})`;
+    this.outbox.stopped(
+      new StreamError('stopped', message, { streamId: this.id, remote: true, wireCode, reset: code }),
+    );
+  }
+
+  /** Our end is on the wire. */
+  localEnded(): void {
+    this.outbox.ended();
+    this.#move('local-end');
+  }
+
+  /** Ends both halves for a reason that came from outside. */
+  fail(error: unknown, code: ResetCode, remote: boolean): void {
+    if (!this.isOver) this.#fail(error, code, remote);
+  }
+
+  /** The connection is lost: bytes that are followed by their end stay readable. */
+  lose(error: unknown): void {
+    if (this.isOver) return;
+    const complete = this.inbox.hasEnded;
+    this.#failure = error;
+    if (!complete) this.inbox.fail(error);
+    this.#finish(error, 'no-error', false);
+  }
+
+  // ------------------------------------------------------------------ from the halves
+
+  inboxReleased(bytes: number): void {
+    this.#host.released(this, bytes);
+  }
+
+  inboxDropped(bytes: number): void {
+    this.#host.dropped(this, bytes);
+  }
+
+  inboxAbandoned(): void {
+    this.stop();
+  }
+
+  inboxAttached(): void {
+    this.#acceptByUse();
+  }
+
+  outboxReady(): void {
+    this.#host.ready(this);
+  }
+
+  outboxThirsty(): void {
+    this.#host.thirsty(this);
+  }
+
+  outboxQueued(bytes: number): void {
+    this.#host.queued(bytes);
+  }
+
+  outboxMayTake(bytes: number): boolean {
+    if (this.origin === 'remote' && (this.answer === 'none' || this.answer === 'promised')) return false;
+    return this.#host.mayTake(bytes);
+  }
+
+  outboxOverflowed(error: StreamError): void {
+    if (this.isOver) return;
+    this.#host.sendReset(this, 'overflow', error.message);
+    this.#fail(error, 'overflow', false);
+  }
+
+  // ------------------------------------------------------------------ inside
+
+  get #extra(): Extras {
+    this.#extras ??= {};
+    return this.#extras;
+  }
+
+  #answer(headers: StreamHeaders): void {
+    const first = !this.#answered;
+    this.#answered = true;
+    if (headers !== noHeaders) this.#extra.replyHeaders = headers;
+    this.#extras?.reply?.resolve(headers);
+    if (!first) return;
+    this.#move('answer');
+    const { events } = this.#host;
+    if (events !== null) events.next({ type: 'reply', stream: this, at: this.#host.now() });
+  }
+
+  #move(action: StreamAction): void {
+    const before = this.#state;
+    const after = transition(before, action);
+    if (after === undefined) return;
+    this.#state = after;
+    const { events } = this.#host;
+    if (events !== null && action.endsWith('end'))
+      events.next({ type: 'end', stream: this, at: this.#host.now() });
+    if (after !== before) this.#extras?.states?.next(after);
+    if (after === 'closed') {
+      if (events !== null) events.next({ type: 'close', stream: this, at: this.#host.now() });
+      this.#extras?.closed?.resolve();
+      this.#retire();
+    }
+  }
+
+  #fail(error: unknown, code: ResetCode, remote: boolean): void {
+    this.#failure = error;
+    this.inbox.fail(error);
+    this.#finish(error, code, remote);
+  }
+
+  #finish(error: unknown, code: ResetCode, remote: boolean): void {
+    this.#state = 'reset';
+    const extras = this.#extras;
+    extras?.reply?.reject(error);
+    extras?.trailers?.reject(error);
+    extras?.closed?.reject(error);
+    this.outbox.fail(error);
+    extras?.states?.next('reset');
+    const { events } = this.#host;
+    if (events !== null) events.next({ type: 'reset', stream: this, at: this.#host.now(), remote, code });
+    this.#retire();
+  }
+
+  #retire(): void {
+    this.#host.over(this);
+    const extras = this.#extras;
+    extras?.states?.complete();
+    extras?.cleanUp?.();
+  }
+
+  #blockedOn(): 'window' | 'transport' | 'reader' | null {
+    const { inbox, outbox } = this;
+    if (this.isOver && inbox.waiting === 0) return null;
+    if (outbox.isWaiting && !outbox.hasFailed) {
+      if (outbox.window <= outbox.queued) return 'window';
+      const block = this.#host.sendBlock;
+      if (block !== null) return block;
+      if (outbox.isThirsty && outbox.isNearEdge) return 'window';
+    }
+    if (inbox.isHeld || (inbox.window.unread > 0 && !inbox.hasIdleReader)) return 'reader';
+    return null;
+  }
+}
+
+function isThenable<T>(value: T | PromiseLike<T> | undefined): value is PromiseLike<T> {
+  return typeof (value as PromiseLike<T> | undefined)?.then === 'function';
+}

@@ -1,0 +1,235 @@
+import type { Transport } from '../api.js';
+import { FrameWriter } from './frame-writer.js';
+import type { LimitValues } from './limits.js';
+import { Fifo, Scheduler } from './scheduler.js';
+import type { CoreStream } from './stream.js';
+import { maxCredit } from './window.js';
+import type { Wire } from './wire.js';
+
+/** As much as is collected for one write of the transport: enough to amortise it, little to wait behind. */
+const batchBytes = 128 * 1024;
+/** First bytes that travel with the opening frame; more would make the openings of others wait. */
+const openingBytes = 2048;
+
+/** What the sending side asks of its connection. */
+export interface TransmitterHost {
+  readonly limits: LimitValues;
+  /** Adds the credit frames that are due to the batch. */
+  writeCredit(): void;
+  /** A sending half has bytes and no window. */
+  stalled(stream: CoreStream): void;
+  /** Answers wait for a transport that does not take them: true once they are too many. */
+  answersWaiting(bytes: number): void;
+}
+
+/**
+ * The sending side of a connection. Whatever happens in one turn is put into frames together, in one microtask at its
+ * end: control frames first, then openings in the order of their ids, then data by urgency and in turns.
+ */
+export class Transmitter {
+  readonly writer: FrameWriter = new FrameWriter();
+  /** What the peer allows the connection as a whole to send. */
+  credit: number = Number.POSITIVE_INFINITY;
+  /** The longest piece of data in one frame. */
+  maxDataBytes: number = 64 * 1024;
+  readonly #transport: Transport;
+  readonly #host: TransmitterHost;
+  readonly #wire: Wire;
+  readonly #opening: Fifo<CoreStream> = new Fifo();
+  readonly #scheduler: Scheduler<CoreStream> = new Scheduler();
+  /** Streams that wait for the connection, and not for their own window. */
+  readonly #parked: Set<CoreStream> = new Set();
+  #widest = 1;
+  #queued = 0;
+  #blocked = false;
+  #scheduled = false;
+  #flushing = false;
+  #over = false;
+  readonly #flush: () => void = () => this.flush();
+
+  constructor(transport: Transport, wire: Wire, host: TransmitterHost) {
+    this.#transport = transport;
+    this.#wire = wire;
+    this.#host = host;
+  }
+
+  get isBlocked(): boolean {
+    return this.#blocked;
+  }
+
+  /** What data waits for, apart from the windows of streams. */
+  get block(): 'window' | 'transport' | null {
+    if (this.#blocked) return 'transport';
+    return this.credit <= this.#queued ? 'window' : null;
+  }
+
+  /** Puts what is new into frames, at the end of this turn. */
+  schedule(): void {
+    if (this.#scheduled || this.#over) return;
+    this.#scheduled = true;
+    if (this.#blocked) this.#host.answersWaiting(this.writer.bytes);
+    queueMicrotask(this.#flush);
+  }
+
+  open(stream: CoreStream): void {
+    this.#opening.push(stream);
+    this.schedule();
+  }
+
+  ready(stream: CoreStream): void {
+    if (stream.announced) {
+      if (!this.#hasWork(stream)) return;
+      this.#scheduler.add(stream);
+    }
+    this.schedule();
+  }
+
+  thirsty(stream: CoreStream): void {
+    this.#parked.add(stream);
+  }
+
+  queued(bytes: number): void {
+    this.#queued += bytes;
+  }
+
+  mayTake(bytes: number): boolean {
+    if (this.#blocked || this.#queued >= this.#host.limits.queueBytes) return false;
+    // To ask for more than half of the connection's window could be to wait for ever: credit comes back by halves.
+    return this.credit - this.#queued >= Math.min(bytes, Math.max(1, this.#widest >> 1));
+  }
+
+  /** Sets or changes the connection's credit. False if that is more than there can be. */
+  addCredit(bytes: number): boolean {
+    this.credit = this.credit === Number.POSITIVE_INFINITY ? bytes : this.credit + bytes;
+    if (this.credit > maxCredit) return false;
+    if (this.credit > this.#widest) this.#widest = this.credit;
+    this.#unpark();
+    return true;
+  }
+
+  drained(): void {
+    this.#blocked = false;
+    this.flush();
+    this.#unpark();
+  }
+
+  /** Forgets a stream that is over. */
+  forget(stream: CoreStream): void {
+    this.#parked.delete(stream);
+  }
+
+  stop(): void {
+    this.#over = true;
+    this.#parked.clear();
+  }
+
+  flush(): void {
+    this.#scheduled = false;
+    if (this.#over || this.#flushing) return;
+    this.#flushing = true;
+    this.#host.writeCredit();
+    while (!this.#blocked && !this.#over) {
+      this.#collect();
+      if (this.writer.bytes === 0) break;
+      this.#blocked = !this.#transport.write(this.writer.take());
+    }
+    this.#flushing = false;
+  }
+
+  #collect(): void {
+    while (this.writer.bytes < batchBytes) {
+      const opening = this.#opening.shift();
+      if (opening !== undefined) {
+        this.#visit(opening, openingBytes);
+        continue;
+      }
+      const next = this.#scheduler.next();
+      if (next === undefined) return;
+      const alone = this.#scheduler.size === 0;
+      this.#visit(
+        next,
+        alone ? this.maxDataBytes : Math.min(this.#host.limits.sendQuantumBytes, this.maxDataBytes),
+      );
+    }
+  }
+
+  /** One turn of a stream: whatever it has for the wire, with at most `quantum` bytes of data. */
+  #visit(stream: CoreStream, quantum: number): void {
+    if (stream.isOver) return;
+    const { outbox } = stream;
+    const wire = this.#wire;
+    let bytes = this.#mayMove(stream, quantum);
+    let end = outbox.wantsEnd && bytes === outbox.queued && outbox.trailers === null;
+    let written = false;
+    if (!stream.announced) {
+      stream.announced = true;
+      if (!wire.mergesData) bytes = 0;
+      end &&= bytes === outbox.queued;
+      wire.open(stream, bytes, end);
+      written = true;
+    } else if (stream.answer === 'ready') {
+      stream.answer = 'written';
+      if (!wire.mergesData) bytes = 0;
+      end &&= bytes === outbox.queued;
+      wire.accept(stream, stream.replyHeaders, bytes, end);
+      written = true;
+    } else if (bytes > 0 || (end && this.#mayEnd(stream))) {
+      wire.data(stream, bytes, end);
+      written = true;
+    }
+    if (bytes > 0) {
+      this.credit -= bytes;
+      outbox.moving(bytes).moveTo(this.writer, bytes);
+    }
+    if (written && end) stream.localEnded();
+    else if (outbox.wantsEnd && outbox.trailers !== null && outbox.queued === 0 && this.#mayEnd(stream)) {
+      wire.trailers(stream, outbox.trailers);
+      stream.localEnded();
+    }
+    if (stream.stopDue !== null) {
+      wire.stop(stream.id, stream.stopDue);
+      stream.stopDue = null;
+    }
+    outbox.settle();
+    if (this.#hasWork(stream)) this.#scheduler.add(stream);
+    else if (outbox.queued > 0 && outbox.window <= 0 && !stream.stalled) this.#host.stalled(stream);
+  }
+
+  /** How much data of a stream may go now. */
+  #mayMove(stream: CoreStream, quantum: number): number {
+    if (!this.#mayEnd(stream)) return 0;
+    const { outbox } = stream;
+    return Math.max(0, Math.min(outbox.queued, outbox.window, this.credit, quantum));
+  }
+
+  /** The acceptor answers before its data; the opener waits for that where the protocol demands it. */
+  #mayEnd(stream: CoreStream): boolean {
+    if (stream.origin === 'remote') return stream.answer === 'ready' || stream.answer === 'written';
+    return this.#wire.dataBeforeReply || stream.isAnswered;
+  }
+
+  #hasWork(stream: CoreStream): boolean {
+    const { outbox } = stream;
+    if (stream.isOver) return false;
+    if (stream.answer === 'ready' || stream.stopDue !== null) return true;
+    if (!this.#mayEnd(stream)) return false;
+    if (outbox.queued === 0) return outbox.wantsEnd;
+    if (outbox.window <= 0) return false;
+    if (this.credit > 0) return true;
+    this.#parked.add(stream);
+    return false;
+  }
+
+  #unpark(): void {
+    for (const stream of this.#parked) {
+      if (this.#blocked) return;
+      stream.outbox.settle();
+      if (this.#hasWork(stream)) {
+        this.#scheduler.add(stream);
+        this.schedule();
+      }
+      if (!stream.outbox.isThirsty && (this.credit > 0 || stream.outbox.queued === 0))
+        this.#parked.delete(stream);
+    }
+  }
+}

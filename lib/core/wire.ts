@@ -1,0 +1,47 @@
+import type { ProviderFeatures, ResetCode, StreamHeaders } from '../api.js';
+import type { StreamError } from './errors.js';
+import type { CoreStream } from './stream.js';
+
+/** Why a stream ends: what applications can say, and what only the engine does. */
+export type Reason = ResetCode | 'limit' | 'timeout' | 'calm';
+
+/**
+ * What a protocol is to the engine: it puts the engine's decisions into frames, and tells the engine
+ * what the peer's frames say. It decides nothing about streams, flow control or time itself.
+ *
+ * The methods that write put their frame into the connection's `FrameWriter` at once.
+ */
+export interface Wire {
+  readonly name: string;
+  readonly features: ProviderFeatures;
+  /** The frames that open and answer can carry data and the end with them. */
+  readonly mergesData: boolean;
+  /** The opener may send data before the answer. */
+  readonly dataBeforeReply: boolean;
+
+  /** What goes first, before any frame of the engine's. */
+  preface(): void;
+  /**
+   * Reads frames from `chunk`, beginning at `from`, until its end or until `maxFrames` are done; gives where it stopped.
+   * Throws only a StreamError, which ends the connection.
+   */
+  receive(chunk: Uint8Array, from: number, maxFrames: number): number;
+  /** Frames done by the last `receive`. */
+  readonly framesDone: number;
+
+  /** The headers of a frame whose `bytes` of data follow from the engine. */
+  open(stream: CoreStream, bytes: number, end: boolean): void;
+  accept(stream: CoreStream, headers: StreamHeaders, bytes: number, end: boolean): void;
+  data(stream: CoreStream, bytes: number, end: boolean): void;
+
+  /** Ends our half with trailers. */
+  trailers(stream: CoreStream, headers: StreamHeaders): void;
+  refuse(id: number, code: Reason, reason: string, headers: StreamHeaders): void;
+  reset(id: number, code: Reason, reason: string): void;
+  /** Only where `features.halfStop`. */
+  stop(id: number, code: Reason): void;
+  /** Credit for a stream, or with id 0 for the connection. */
+  credit(id: number, bytes: number): void;
+  ping(payload: number): void;
+  goAway(lastId: number, error: StreamError | null): void;
+}

@@ -1,0 +1,502 @@
+import { StreamError } from '../core/errors.js';
+import {
+  codes,
+  earlyConnectionWindow,
+  earlyWindow,
+  FLAG_END,
+  FRAME_ACCEPT,
+  FRAME_CREDIT,
+  FRAME_DATA,
+  FRAME_GOAWAY,
+  FRAME_OPEN,
+  FRAME_PING,
+  FRAME_PONG,
+  FRAME_REFUSE,
+  FRAME_RESET,
+  FRAME_SETTINGS,
+  FRAME_STOP,
+  FRAME_TRAILERS,
+  firstCriticalType,
+  headerBytes,
+  leastMaxFrame,
+  mostMaxFrame,
+  preface,
+  ROLE_CLIENT,
+  ROLE_SERVER,
+  SETTING_CONNECTION_WINDOW,
+  SETTING_INITIAL_WINDOW,
+  SETTING_MAX_FRAME,
+  SETTING_ROLE,
+  type Settings,
+} from './frames.js';
+
+/** Names and values in turn, with their sizes in bytes beside them. */
+export interface HeaderBlock {
+  readonly flat: readonly string[];
+  readonly sizes: readonly number[];
+}
+
+/**
+ * Who is told what the frames say, in their order. Views of data belong to the handler. What a handler throws ends the
+ * parse.
+ */
+export interface FrameHandler {
+  /** Every frame, before its own method: the length is that of the payload. */
+  frame(type: number, flags: number, id: number, length: number): void;
+  settings(settings: Settings): void;
+  open(id: number, urgency: number, block: HeaderBlock, data: Uint8Array, end: boolean): void;
+  accept(id: number, block: HeaderBlock, data: Uint8Array, end: boolean): void;
+  refuse(id: number, code: number, reason: string, block: HeaderBlock): void;
+  /** A piece of a DATA frame; `last` with the last, or only, piece. */
+  data(id: number, chunk: Uint8Array, last: boolean, end: boolean): void;
+  credit(id: number, bytes: number): void;
+  trailers(id: number, block: HeaderBlock): void;
+  stop(id: number, code: number): void;
+  reset(id: number, code: number, reason: string): void;
+  ping(payload: Uint8Array): void;
+  pong(payload: Uint8Array): void;
+  goAway(lastId: number, code: number, reason: string): void;
+  /** A frame of an unknown type, which is skipped. */
+  skip(type: number, length: number): void;
+}
+
+const emptyBlock: HeaderBlock = { flat: [], sizes: [] };
+const none: Uint8Array = new Uint8Array(0);
+const decoder: TextDecoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+const encoder: TextEncoder = new TextEncoder();
+
+function malformed(message: string): StreamError {
+  return new StreamError('protocol', message, {
+    remote: true,
+    wireCode: codes['protocol-error'],
+    reset: 'protocol-error',
+  });
+}
+
+/**
+ * Bytes to frames, however the bytes are cut. Data is passed on as it comes, as views; other payloads are put together
+ * first, in memory that grows with what has arrived and never with what was announced.
+ */
+export class FrameParser {
+  /** Frames that the last `parse` has finished. */
+  framesDone = 0;
+  readonly #handler: FrameHandler;
+  readonly #maxFrame: number;
+  readonly #header: Uint8Array = new Uint8Array(headerBytes);
+  /** Bytes of the preface, or of a header, that are here. */
+  #have = 0;
+  #inPreface = true;
+  #settingsSeen = false;
+  #type = 0;
+  #flags = 0;
+  #id = 0;
+  /** Bytes of the payload still to come; -1 between frames. */
+  #left = -1;
+  #payload: Uint8Array | null = null;
+  #payloadHave = 0;
+
+  constructor(handler: FrameHandler, maxFrame: number) {
+    this.#handler = handler;
+    this.#maxFrame = maxFrame;
+  }
+
+  /** Parses `chunk` from `from` on, up to its end or until `maxFrames` are done; gives where it stopped. */
+  parse(chunk: Uint8Array, from: number, maxFrames: number): number {
+    let at = from;
+    const end = chunk.byteLength;
+    this.framesDone = 0;
+    if (this.#inPreface) at = this.#readPreface(chunk, at);
+    while (this.framesDone < maxFrames) {
+      if (this.#left < 0) {
+        if (at === end) break;
+        at = this.#readHeader(chunk, at);
+        if (this.#left < 0) break;
+      }
+      if (this.#type === FRAME_DATA) {
+        const piece = Math.min(this.#left, end - at);
+        if (piece === 0 && this.#left > 0) break;
+        this.#left -= piece;
+        const last = this.#left === 0;
+        const view = piece === 0 ? none : chunk.subarray(at, at + piece);
+        at += piece;
+        if (last) this.#done();
+        this.#handler.data(this.#id, view, last, last && (this.#flags & FLAG_END) !== 0);
+      } else {
+        at = this.#readPayload(chunk, at);
+        if (this.#left > 0) break;
+      }
+    }
+    return at;
+  }
+
+  #readPreface(chunk: Uint8Array, from: number): number {
+    let at = from;
+    while (at < chunk.byteLength && this.#have < preface.byteLength) {
+      if (chunk[at] !== preface[this.#have]) {
+        throw malformed(
+          this.#have >= 6
+            ? 'the peer speaks another version of the Simple Framer'
+            : 'the peer does not speak the Simple Framer',
+        );
+      }
+      at++;
+      this.#have++;
+    }
+    if (this.#have === preface.byteLength) {
+      this.#inPreface = false;
+      this.#have = 0;
+    }
+    return at;
+  }
+
+  #readHeader(chunk: Uint8Array, from: number): number {
+    let source = chunk;
+    let start = from;
+    let at = from + headerBytes;
+    if (this.#have > 0 || at > chunk.byteLength) {
+      const piece = Math.min(headerBytes - this.#have, chunk.byteLength - from);
+      for (let i = 0; i < piece; i++) this.#header[this.#have + i] = chunk[from + i] as number;
+      this.#have += piece;
+      if (this.#have < headerBytes) return from + piece;
+      this.#have = 0;
+      source = this.#header;
+      start = 0;
+      at = from + piece;
+    }
+    const first = source[start] as number;
+    const length = (readUint32(source, start) & 0xffffff) >>> 0;
+    const id = readUint32(source, start + 4);
+    this.#begin(first >> 3, first & 7, id, length);
+    return at;
+  }
+
+  #begin(type: number, flags: number, id: number, length: number): void {
+    if (length > this.#maxFrame)
+      throw malformed(`the peer sent a frame of ${length} bytes of ${this.#maxFrame}`);
+    if (id > 0x7fffffff) throw malformed('the peer set the reserved bit of a stream id');
+    if (!this.#settingsSeen && type !== FRAME_SETTINGS) {
+      throw malformed(`the peer's first frame is of type ${type}, not SETTINGS`);
+    }
+    if (type >= firstCriticalType) throw malformed(`the peer sent a frame of the unknown type ${type}`);
+    if (isForConnection(type) ? id !== 0 : isForStream(type) && id === 0) {
+      throw malformed(`the peer sent a frame of type ${type} for stream ${id}`);
+    }
+    this.#handler.frame(type, flags, id, length);
+    this.#type = type;
+    this.#flags = flags;
+    this.#id = id;
+    this.#left = length;
+  }
+
+  #readPayload(chunk: Uint8Array, from: number): number {
+    const piece = Math.min(this.#left, chunk.byteLength - from);
+    const at = from + piece;
+    this.#left -= piece;
+    if (this.#type > FRAME_GOAWAY) {
+      // Skipped as it comes: nothing is kept of it.
+      this.#payloadHave += piece;
+      if (this.#left > 0) return at;
+      const length = this.#payloadHave;
+      this.#payloadHave = 0;
+      this.#done();
+      this.#handler.skip(this.#type, length);
+      return at;
+    }
+    if (this.#payload === null && this.#left === 0) {
+      this.#finish(chunk.subarray(from, at));
+      return at;
+    }
+    this.#gather(chunk, from, piece);
+    if (this.#left === 0) {
+      const payload = (this.#payload as Uint8Array).subarray(0, this.#payloadHave);
+      this.#payload = null;
+      this.#payloadHave = 0;
+      this.#finish(payload);
+    }
+    return at;
+  }
+
+  #gather(chunk: Uint8Array, from: number, piece: number): void {
+    const needed = this.#payloadHave + piece;
+    let payload = this.#payload;
+    if (payload === null || payload.byteLength < needed) {
+      const larger = new Uint8Array(Math.max(needed, Math.min(2 * needed, needed + this.#left)));
+      if (payload !== null) larger.set(payload.subarray(0, this.#payloadHave));
+      payload = larger;
+      this.#payload = payload;
+    }
+    payload.set(chunk.subarray(from, from + piece), this.#payloadHave);
+    this.#payloadHave = needed;
+  }
+
+  #done(): void {
+    this.#left = -1;
+    this.framesDone++;
+  }
+
+  #finish(payload: Uint8Array): void {
+    this.#done();
+    const handler = this.#handler;
+    const id = this.#id;
+    const end = (this.#flags & FLAG_END) !== 0;
+    const reader = new PayloadReader(payload);
+    switch (this.#type) {
+      case FRAME_SETTINGS:
+        if (this.#settingsSeen) throw malformed('the peer sent SETTINGS a second time');
+        this.#settingsSeen = true;
+        handler.settings(readSettings(reader));
+        break;
+      case FRAME_OPEN:
+        handler.open(id, reader.uint8(), reader.block(), reader.rest(), end);
+        break;
+      case FRAME_ACCEPT:
+        handler.accept(id, reader.block(), reader.rest(), end);
+        break;
+      case FRAME_REFUSE:
+        handler.refuse(id, reader.uint32(), reader.string(), reader.lastBlock());
+        break;
+      case FRAME_CREDIT:
+        handler.credit(id, reader.lastUint32());
+        break;
+      case FRAME_TRAILERS:
+        handler.trailers(id, reader.lastBlock());
+        break;
+      case FRAME_STOP:
+        handler.stop(id, reader.lastUint32());
+        break;
+      case FRAME_RESET:
+        handler.reset(id, reader.uint32(), reader.lastString());
+        break;
+      case FRAME_PING:
+        handler.ping(reader.exactly(8));
+        break;
+      case FRAME_PONG:
+        handler.pong(reader.exactly(8));
+        break;
+      case FRAME_GOAWAY:
+        handler.goAway(reader.uint32(), reader.uint32(), reader.lastString());
+        break;
+    }
+  }
+}
+
+function isForConnection(type: number): boolean {
+  return type === FRAME_SETTINGS || (type >= FRAME_PING && type <= FRAME_GOAWAY);
+}
+
+function isForStream(type: number): boolean {
+  return type <= FRAME_RESET && type !== FRAME_SETTINGS && type !== FRAME_CREDIT;
+}
+
+function readUint32(bytes: Uint8Array, at: number): number {
+  return (
+    (((bytes[at] as number) << 24) |
+      ((bytes[at + 1] as number) << 16) |
+      ((bytes[at + 2] as number) << 8) |
+      (bytes[at + 3] as number)) >>>
+    0
+  );
+}
+
+function readSettings(reader: PayloadReader): Settings {
+  const values: (number | undefined)[] = [];
+  for (let count = 0; !reader.isEmpty; count++) {
+    if (count === 32) throw malformed('the peer sent more than 32 settings');
+    const id = reader.uint16();
+    const value = reader.uint32();
+    if (id > SETTING_MAX_FRAME) continue;
+    if (values[id] !== undefined) throw malformed(`the peer sent setting ${id} twice`);
+    values[id] = value;
+  }
+  const role = values[SETTING_ROLE];
+  if (role !== ROLE_CLIENT && role !== ROLE_SERVER)
+    throw malformed('the peer did not say whether it is the client');
+  const window = (id: number, otherwise: number): number => {
+    const value = values[id] ?? otherwise;
+    if (value > 0x7fffffff) throw malformed(`the peer announced a window of ${value} bytes`);
+    return value;
+  };
+  const maxFrame = values[SETTING_MAX_FRAME] ?? leastMaxFrame;
+  if (maxFrame < leastMaxFrame || maxFrame > mostMaxFrame) {
+    throw malformed(`the peer announced frames of ${maxFrame} bytes`);
+  }
+  return {
+    role: role === ROLE_CLIENT ? 'client' : 'server',
+    initialWindow: window(SETTING_INITIAL_WINDOW, earlyWindow),
+    connectionWindow: window(SETTING_CONNECTION_WINDOW, earlyConnectionWindow),
+    maxFrame,
+  };
+}
+
+/** Reads a payload of known form, and no byte beyond it. */
+class PayloadReader {
+  readonly #bytes: Uint8Array;
+  #at = 0;
+
+  constructor(bytes: Uint8Array) {
+    this.#bytes = bytes;
+  }
+
+  get isEmpty(): boolean {
+    return this.#at === this.#bytes.byteLength;
+  }
+
+  uint8(): number {
+    return this.#bytes[this.#skip(1)] as number;
+  }
+
+  uint16(): number {
+    const at = this.#skip(2);
+    return ((this.#bytes[at] as number) << 8) | (this.#bytes[at + 1] as number);
+  }
+
+  uint32(): number {
+    return readUint32(this.#bytes, this.#skip(4));
+  }
+
+  string(): string {
+    return this.#text(this.uint16());
+  }
+
+  block(): HeaderBlock {
+    const length = this.uint16();
+    if (length === 0) return emptyBlock;
+    const end = this.#at + length;
+    if (end > this.#bytes.byteLength) throw malformed('a header block of the peer runs past its frame');
+    const flat: string[] = [];
+    const sizes: number[] = [];
+    while (this.#at < end) {
+      for (let half = 0; half < 2; half++) {
+        const size = this.uint16();
+        if (this.#at + size > end) throw malformed('a header of the peer runs past its block');
+        flat.push(this.#text(size));
+        sizes.push(size);
+      }
+    }
+    if (this.#at > end) throw malformed('a header of the peer runs past its block');
+    return { flat, sizes };
+  }
+
+  rest(): Uint8Array {
+    if (this.isEmpty) return none;
+    const rest = this.#bytes.subarray(this.#at);
+    this.#at = this.#bytes.byteLength;
+    return rest;
+  }
+
+  exactly(bytes: number): Uint8Array {
+    const at = this.#skip(bytes);
+    return this.#last(this.#bytes.subarray(at, at + bytes));
+  }
+
+  lastUint32(): number {
+    return this.#last(this.uint32());
+  }
+
+  lastString(): string {
+    return this.#last(this.string());
+  }
+
+  lastBlock(): HeaderBlock {
+    return this.#last(this.block());
+  }
+
+  #last<T>(value: T): T {
+    if (!this.isEmpty) throw malformed('a frame of the peer is longer than its form');
+    return value;
+  }
+
+  #text(bytes: number): string {
+    if (bytes === 0) return '';
+    const at = this.#skip(bytes);
+    try {
+      return decoder.decode(this.#bytes.subarray(at, at + bytes));
+    } catch {
+      throw malformed('the peer sent text that is not UTF-8');
+    }
+  }
+
+  #skip(bytes: number): number {
+    const at = this.#at;
+    if (at + bytes > this.#bytes.byteLength) throw malformed('a frame of the peer is shorter than its form');
+    this.#at = at + bytes;
+    return at;
+  }
+}
+
+// ------------------------------------------------------------------ writing
+
+/** Writes the header of a frame at `at`; gives where its payload goes. */
+export function writeHeader(
+  target: Uint8Array,
+  at: number,
+  type: number,
+  flags: number,
+  id: number,
+  length: number,
+): number {
+  target[at] = (type << 3) | flags;
+  target[at + 1] = length >>> 16;
+  target[at + 2] = length >>> 8;
+  target[at + 3] = length;
+  return writeUint32(target, at + 4, id);
+}
+
+export function writeUint32(target: Uint8Array, at: number, value: number): number {
+  target[at] = value >>> 24;
+  target[at + 1] = value >>> 16;
+  target[at + 2] = value >>> 8;
+  target[at + 3] = value;
+  return at + 4;
+}
+
+const noBlock: Uint8Array = new Uint8Array(2);
+
+/** A header block as it is on the wire, its length included. */
+export function encodeBlock(headers: Iterable<readonly [string, string]>): Uint8Array {
+  const texts: Uint8Array[] = [];
+  let length = 2;
+  for (const [name, value] of headers) {
+    for (const text of [name, value]) {
+      const bytes = encoder.encode(text);
+      texts.push(bytes);
+      length += 2 + bytes.byteLength;
+    }
+  }
+  if (texts.length === 0) return noBlock;
+  const block = new Uint8Array(length);
+  let at = writeUint16(block, 0, length - 2);
+  for (const bytes of texts) {
+    at = writeUint16(block, at, bytes.byteLength);
+    block.set(bytes, at);
+    at += bytes.byteLength;
+  }
+  return block;
+}
+
+/** The text of a reason, cut to what a string can have and to what a reader wants. */
+export function encodeReason(reason: string): Uint8Array {
+  const bytes = encoder.encode(reason.length > 200 ? reason.slice(0, 200) : reason);
+  const result = new Uint8Array(2 + bytes.byteLength);
+  result.set(bytes, writeUint16(result, 0, bytes.byteLength));
+  return result;
+}
+
+export function encodeSettings(settings: Settings): Uint8Array {
+  const entries = [
+    [SETTING_ROLE, settings.role === 'client' ? ROLE_CLIENT : ROLE_SERVER],
+    [SETTING_INITIAL_WINDOW, settings.initialWindow],
+    [SETTING_CONNECTION_WINDOW, settings.connectionWindow],
+    [SETTING_MAX_FRAME, settings.maxFrame],
+  ] as const;
+  const payload = new Uint8Array(entries.length * 6);
+  let at = 0;
+  for (const [id, value] of entries) at = writeUint32(payload, writeUint16(payload, at, id), value);
+  return payload;
+}
+
+function writeUint16(target: Uint8Array, at: number, value: number): number {
+  target[at] = value >>> 8;
+  target[at + 1] = value;
+  return at + 2;
+}

@@ -1,0 +1,163 @@
+import { StreamError } from '../core/errors.js';
+import { fromPeer } from '../core/headers.js';
+import type { Session } from '../core/session.js';
+import type { CoreStream } from '../core/stream.js';
+import type { FrameHandler, HeaderBlock } from './codec.js';
+import { codes, fromWire, type Settings } from './frames.js';
+import type { FramerWire } from './wire.js';
+
+/** Credit in smaller pieces is a fault, unless the peer's window is that small itself. */
+const tinyCredit = 64;
+
+/** What the peer's frames mean to the session, and which of them it may not send when (SPEC §3 to §6). */
+export class FramerReader implements FrameHandler {
+  readonly #session: Session;
+  readonly #wire: FramerWire;
+  #tinyCredit = tinyCredit;
+
+  constructor(session: Session, wire: FramerWire) {
+    this.#session = session;
+    this.#wire = wire;
+  }
+
+  frame(type: number, flags: number, id: number, length: number): void {
+    if (this.#session.frames !== null) this.#wire.tell('in', type, flags, id, length);
+  }
+
+  settings(settings: Settings): void {
+    const session = this.#session;
+    if (settings.role === session.info.role) {
+      throw violation(
+        `both ends of the connection are the ${settings.role}: give one of them the other role`,
+      );
+    }
+    this.#tinyCredit = Math.min(tinyCredit, settings.initialWindow >> 1, settings.connectionWindow >> 1);
+    session.established();
+    session.peerInitialWindow(settings.initialWindow);
+    session.peerConnectionWindow(settings.connectionWindow);
+  }
+
+  open(id: number, urgency: number, block: HeaderBlock, data: Uint8Array, end: boolean): void {
+    const session = this.#session;
+    const headers =
+      urgency <= 7
+        ? fromPeer(block.flat, block.sizes, session.limits)
+        : violation(`the peer opened stream ${id} with urgency ${urgency}`);
+    const stream = session.peerOpened(id, headers, urgency);
+    this.#take(stream, data, end);
+    if (stream !== null) session.peerOffered(stream);
+  }
+
+  accept(id: number, block: HeaderBlock, data: Uint8Array, end: boolean): void {
+    const stream = this.#toAnswer(id);
+    if (stream !== null) {
+      const headers = fromPeer(block.flat, block.sizes, this.#session.limits);
+      if (StreamError.is(headers)) this.#session.peerBroke(stream, headers);
+      else stream.peerAnswered(headers);
+    }
+    this.#take(stream, data, end);
+  }
+
+  refuse(id: number, code: number, reason: string, block: HeaderBlock): void {
+    const stream = this.#toAnswer(id);
+    if (stream === null) return;
+    const headers = fromPeer(block.flat, block.sizes, this.#session.limits);
+    if (StreamError.is(headers)) this.#session.peerBroke(stream, headers);
+    else this.#session.peerRefused(stream, fromWire(code), code, reason, headers);
+  }
+
+  data(id: number, chunk: Uint8Array, _last: boolean, end: boolean): void {
+    const stream = this.#session.find(id);
+    if (stream !== null) this.#mustBeSending(stream);
+    if (chunk.byteLength === 0 && !end) this.#session.fault('useless');
+    this.#take(stream, chunk, end);
+  }
+
+  trailers(id: number, block: HeaderBlock): void {
+    const stream = this.#session.find(id);
+    if (stream === null) return;
+    this.#mustBeSending(stream);
+    const headers = fromPeer(block.flat, block.sizes, this.#session.limits);
+    if (StreamError.is(headers)) this.#session.peerBroke(stream, headers);
+    else stream.peerEnded(headers);
+  }
+
+  credit(id: number, bytes: number): void {
+    const session = this.#session;
+    if (bytes === 0) throw flowControl(`the peer sent a credit of 0 for stream ${id}`);
+    if (bytes < this.#tinyCredit) session.fault('useless');
+    if (id === 0) session.peerConnectionCredit(bytes);
+    else {
+      const stream = session.find(id);
+      if (stream !== null) session.peerCredit(stream, bytes);
+    }
+  }
+
+  stop(id: number, code: number): void {
+    const stream = this.#session.find(id);
+    if (stream !== null) this.#session.peerStopped(stream, fromWire(code), code);
+  }
+
+  reset(id: number, code: number, reason: string): void {
+    const stream = this.#session.find(id);
+    if (stream !== null) this.#session.peerReset(stream, fromWire(code), code, reason);
+  }
+
+  ping(payload: Uint8Array): void {
+    this.#session.fault('ping');
+    this.#wire.pong(payload);
+  }
+
+  pong(payload: Uint8Array): void {
+    const view = new DataView(payload.buffer, payload.byteOffset, 8);
+    this.#session.peerPonged(view.getUint32(0) === 0 ? view.getUint32(4) : 0);
+  }
+
+  goAway(lastId: number, code: number, reason: string): void {
+    const message = `the peer gave up the connection (${fromWire(code)})${reason && `: ${reason}`}`;
+    const error =
+      code === codes['no-error']
+        ? null
+        : new StreamError('closed', message, { remote: true, wireCode: code, reset: fromWire(code) });
+    this.#session.peerGoAway(lastId, error);
+  }
+
+  skip(): void {
+    this.#session.fault('useless');
+  }
+
+  /** A stream of ours that waits for its answer. */
+  #toAnswer(id: number): CoreStream | null {
+    const stream = this.#session.find(id);
+    if (stream !== null && (stream.origin === 'remote' || stream.isAnswered)) {
+      throw violation(`the peer answered stream ${id}, which does not wait for it`);
+    }
+    return stream;
+  }
+
+  #mustBeSending(stream: CoreStream): void {
+    if (stream.remoteOver) throw violation(`the peer sent data on stream ${stream.id} after its end`);
+    if (stream.origin === 'local' && !stream.isAnswered) {
+      throw violation(`the peer sent data on stream ${stream.id} before its answer`);
+    }
+  }
+
+  #take(stream: CoreStream | null, data: Uint8Array, end: boolean): void {
+    const session = this.#session;
+    // An answer can have broken the stream: its data still counts for the connection.
+    const target = stream?.isOver ? null : stream;
+    if (data.byteLength > 0) {
+      session.peerSent(target, data.byteLength);
+      if (target !== null) session.peerData(target, data);
+    }
+    if (end && target !== null && !target.isOver) target.peerEnded(undefined);
+  }
+}
+
+function violation(message: string): StreamError {
+  return new StreamError('protocol', message, { remote: true, reset: 'protocol-error' });
+}
+
+function flowControl(message: string): StreamError {
+  return new StreamError('flow-control', message, { remote: true, reset: 'flow-control' });
+}

@@ -1,0 +1,87 @@
+import { Duplex } from 'node:stream';
+import type { Subscription } from 'rxjs';
+import type { Stream } from '../api.js';
+import { hold, type Release } from '../core/hold.js';
+
+/**
+ * A stream as a Node Duplex, with its half-close and its backpressure. Destroying it before both ends are over resets
+ * the stream. It has the methods that http and tls expect of a socket.
+ */
+export function toDuplex(stream: Stream): Duplex {
+  return new StreamDuplex(stream);
+}
+
+class StreamDuplex extends Duplex {
+  readonly #stream: Stream;
+  #reading: Subscription | null = null;
+  #held: Release | null = null;
+  #readOver = false;
+
+  constructor(stream: Stream) {
+    super({ allowHalfOpen: true, emitClose: true });
+    this.#stream = stream;
+    stream.closed.catch((error) => this.destroy(error));
+  }
+
+  override _read(): void {
+    const held = this.#held;
+    this.#held = null;
+    held?.();
+    this.#reading ??= this.#stream.data$.subscribe({
+      next: (chunk) => {
+        if (!this.push(chunk)) this.#held = hold();
+      },
+      error: (error) => this.destroy(error),
+      complete: () => {
+        this.#readOver = true;
+        this.push(null);
+      },
+    });
+  }
+
+  override _write(chunk: Buffer, _encoding: string, done: (error?: Error | null) => void): void {
+    this.#stream
+      .write(new Uint8Array(chunk.buffer, chunk.byteOffset, chunk.byteLength))
+      .then(() => done(), done);
+  }
+
+  override _final(done: (error?: Error | null) => void): void {
+    this.#stream.end().then(() => done(), done);
+  }
+
+  override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
+    const finished = this.#readOver && this.writableFinished;
+    if (!finished) this.#stream.reset('cancel', error ?? undefined);
+    this.#reading?.unsubscribe();
+    const held = this.#held;
+    this.#held = null;
+    held?.();
+    done(error);
+  }
+
+  // What http, tls and database drivers call on a socket, and a stream has no use for.
+  setNoDelay(): this {
+    return this;
+  }
+  setKeepAlive(): this {
+    return this;
+  }
+  ref(): this {
+    return this;
+  }
+  unref(): this {
+    return this;
+  }
+  setTimeout(ms: number, onTimeout?: () => void): this {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    if (ms > 0) {
+      if (onTimeout !== undefined) this.once('timeout', onTimeout);
+      this.#timer = setTimeout(() => this.emit('timeout'), ms);
+      this.#timer.unref();
+      this.once('close', () => clearTimeout(this.#timer));
+    }
+    return this;
+  }
+  #timer: NodeJS.Timeout | undefined;
+}

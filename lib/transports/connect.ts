@@ -1,0 +1,72 @@
+import { connect as connectNet, type Socket } from 'node:net';
+import { type ConnectionOptions, connect as connectTls, type TLSSocket } from 'node:tls';
+import type { Protocol, Provider, ProviderOptions } from '../api.js';
+import { StreamError } from '../core/errors.js';
+import { defaultLimits } from '../core/limits.js';
+import { type Address, parseAddress } from './address.js';
+import { fromDuplex } from './duplex.js';
+
+/** What `connect` and `listen` take. */
+export interface NodeOptions extends ProviderOptions {
+  /** For `tls://`: node:tls's own options (key, cert, ca, requestCert, servername…). ALPN is set from the protocols. */
+  tls?: object;
+}
+
+/** Dials `tcp://host:port`, `tls://host:port` or `unix:/path`. Rejects if the connection cannot be made. */
+export async function connect(
+  address: string,
+  protocol: Protocol,
+  options: NodeOptions = {},
+): Promise<Provider> {
+  const target = parseAddress(address);
+  const { tls, ...providerOptions } = options;
+  options.signal?.throwIfAborted();
+  const socket = await opened(dial(target, protocol, tls), target.kind === 'tls', address, options);
+  return protocol(fromDuplex(socket), { role: 'client', ...providerOptions });
+}
+
+function dial(target: Address, protocol: Protocol, tls: object | undefined): Socket | TLSSocket {
+  if (target.kind === 'unix') return connectNet({ path: target.path });
+  const { host, port } = target;
+  if (target.kind === 'tcp') return connectNet({ host, port, noDelay: true });
+  const options: ConnectionOptions = { host, port, ...tls };
+  if (protocol.alpn !== undefined) options.ALPNProtocols = [protocol.alpn];
+  return connectTls(options);
+}
+
+function opened(socket: Socket, secure: boolean, address: string, options: NodeOptions): Promise<Socket> {
+  const { signal } = options;
+  const deadlineMs = options.limits?.handshakeMs ?? defaultLimits.handshakeMs;
+  const event = secure ? 'secureConnect' : 'connect';
+  return new Promise((resolve, reject) => {
+    const timer = deadlineMs > 0 && deadlineMs < 2 ** 31 ? setTimeout(() => late(), deadlineMs) : undefined;
+    const settle = (): void => {
+      clearTimeout(timer);
+      signal?.removeEventListener('abort', aborted);
+      socket.off(event, ready);
+      socket.off('error', failed);
+    };
+    const give = (reason: unknown): void => {
+      settle();
+      socket.on('error', () => {});
+      socket.destroy();
+      reject(reason);
+    };
+    const ready = (): void => {
+      settle();
+      resolve(socket);
+    };
+    const failed = (cause: unknown): void => {
+      const message = `${address} cannot be reached: ${(cause as Error).message || (cause as { code?: string }).code}`;
+      give(new StreamError('closed', message, { cause, retryable: true }));
+    };
+    const aborted = (): void => give(signal?.reason);
+    const late = (): void => {
+      const message = `${address} did not answer within ${deadlineMs} ms`;
+      give(new StreamError('timeout', message, { retryable: true }));
+    };
+    socket.on(event, ready);
+    socket.on('error', failed);
+    signal?.addEventListener('abort', aborted);
+  });
+}

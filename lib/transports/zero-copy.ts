@@ -1,0 +1,72 @@
+import { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+
+/** One read of the kernel goes to the next free part of a slab, so that a chunk is never copied and never reused. */
+const slabBytes = 1024 * 1024;
+const readBytes = 128 * 1024;
+/** Below this the rest of a slab is left: tiny reads cost more than the memory. */
+const leastReadBytes = 16 * 1024;
+
+type OnRead = (chunk: Uint8Array) => void;
+
+/** The members of a socket by which Node's own `onread` option works. They are not public: looked for, never assumed. */
+interface Internals {
+  readonly buffer: symbol;
+  readonly callback: symbol;
+  readonly generator: symbol;
+}
+
+let internals: Internals | null | undefined;
+
+/** Finds the names under which a socket made with `onread` keeps it. */
+function findInternals(): Internals | null {
+  const callback = (): boolean => true;
+  const generator = (): Uint8Array => new Uint8Array(0);
+  try {
+    const probe = new Socket({ onread: { buffer: generator, callback } } as never);
+    const found: Partial<Record<keyof Internals, symbol>> = {};
+    for (const symbol of Object.getOwnPropertySymbols(probe)) {
+      const value = (probe as unknown as Record<symbol, unknown>)[symbol];
+      if (value === callback) found.callback = symbol;
+      else if (value === generator) found.generator = symbol;
+      else if (value === true && symbol.description === 'kBuffer') found.buffer = symbol;
+    }
+    probe.destroy();
+    const { buffer, callback: call, generator: generate } = found;
+    return buffer && call && generate ? { buffer, callback: call, generator: generate } : null;
+  } catch {
+    return null;
+  }
+}
+
+/**
+ * Makes a plain socket that nobody has read from yet deliver its bytes without a copy, as views of memory that is never
+ * used again. False where this Node does not allow it: the caller then listens to `data` as usual.
+ */
+export function readInPlace(duplex: Duplex, onRead: OnRead): boolean {
+  if (Object.getPrototypeOf(duplex) !== Socket.prototype || duplex.readableLength > 0) return false;
+  internals ??= findInternals();
+  const handle = (duplex as { _handle?: { useUserBuffer?: (buffer: Uint8Array) => void } })._handle;
+  if (internals === null || typeof handle?.useUserBuffer !== 'function') return false;
+
+  let slab = new Uint8Array(Buffer.allocUnsafeSlow(slabBytes).buffer);
+  let used = 0;
+  const next = (): Uint8Array => {
+    if (slab.byteLength - used < leastReadBytes) {
+      slab = new Uint8Array(Buffer.allocUnsafeSlow(slabBytes).buffer);
+      used = 0;
+    }
+    return slab.subarray(used, Math.min(used + readBytes, slab.byteLength));
+  };
+  const first = next();
+  const target = duplex as unknown as Record<symbol, unknown>;
+  target[internals.buffer] = first;
+  target[internals.generator] = next;
+  target[internals.callback] = (bytes: number, buffer: Uint8Array): boolean => {
+    used += bytes;
+    onRead(buffer.subarray(0, bytes));
+    return true;
+  };
+  handle.useUserBuffer(first);
+  return true;
+}

@@ -1,0 +1,3 @@
+module framerpeer
+
+go 1.19
