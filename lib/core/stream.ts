@@ -4,7 +4,6 @@ import type {
   ByteSource,
   Chunk,
   HeadersInit,
-  ProviderEvent,
   ResetCode,
   SendOptions,
   Stream,
@@ -15,58 +14,19 @@ import type {
 import { StreamError } from './errors.js';
 import { noHeaders, toHeaders } from './headers.js';
 import { Inbox, type InboxOwner } from './inbox.js';
-import type { LimitValues } from './limits.js';
 import { defaultUnpaced, Outbox, type OutboxOwner } from './outbox.js';
-import { type Deferred, deferred, handled, rejected } from './promises.js';
+import { deferred, handled, rejected } from './promises.js';
 import { checkCode, codeOf } from './reset-code.js';
 import type { Entry } from './scheduler.js';
 import { checkSource, sendFrom } from './source.js';
+import type { StreamExtras } from './stream-extras.js';
+import type { StreamHost } from './stream-host.js';
 import { isLocalOver, isOver, isRemoteOver, type StreamAction, transition } from './stream-state.js';
-import { asyncDispose, iterate, readableOf, writableOf } from './views.js';
-
-/** What a stream asks of its connection. */
-export interface StreamHost {
-  readonly protocol: string;
-  readonly limits: LimitValues;
-  now(): number;
-  /** Null while nobody observes. */
-  readonly events: Subject<ProviderEvent> | null;
-  /** The stream has something for the wire, or may have. */
-  ready(stream: CoreStream): void;
-  /** A source of the stream waits for room. */
-  thirsty(stream: CoreStream): void;
-  queued(bytes: number): void;
-  mayTake(bytes: number): boolean;
-  /** What a sending half waits for, apart from its own window. */
-  readonly sendBlock: 'window' | 'transport' | null;
-  /** The reader took bytes: credit may be due. */
-  released(stream: CoreStream, bytes: number): void;
-  dropped(stream: CoreStream, bytes: number): void;
-  sendReset(stream: CoreStream, code: ResetCode, reason: string): void;
-  sendRefusal(stream: CoreStream, code: ResetCode, headers: StreamHeaders): void;
-  /** Both halves are over. */
-  over(stream: CoreStream): void;
-  /** The reader has stopped, and the peer is not done. */
-  stopped(stream: CoreStream, code: ResetCode): void;
-}
+import { statsOf } from './stream-stats.js';
+import { iterate, readableOf, writableOf } from './views.js';
 
 /** How far the answer of an accepted stream is. */
 type Answer = 'none' | 'promised' | 'ready' | 'written';
-
-/** What most streams never need. */
-interface Extras {
-  reply?: Deferred<StreamHeaders>;
-  trailers?: Deferred<StreamHeaders | undefined>;
-  closed?: Deferred<void>;
-  states?: Subject<StreamState>;
-  readable?: ReadableStream<Uint8Array>;
-  writable?: WritableStream<Chunk>;
-  replyHeaders?: StreamHeaders;
-  peerTrailers?: StreamHeaders | undefined;
-  label?: string;
-  /** Listeners to take off when the stream is over. */
-  cleanUp?: () => void;
-}
 
 /** Everything about a stream that does not depend on its protocol. */
 export class CoreStream implements Stream, Entry, InboxOwner, OutboxOwner {
@@ -96,7 +56,7 @@ export class CoreStream implements Stream, Entry, InboxOwner, OutboxOwner {
   #state: StreamState = 'opening';
   #answered = false;
   #failure: unknown = undefined;
-  #extras: Extras | null = null;
+  #extras: StreamExtras | null = null;
 
   constructor(
     host: StreamHost,
@@ -146,17 +106,7 @@ export class CoreStream implements Stream, Entry, InboxOwner, OutboxOwner {
   }
 
   get stats(): StreamStats {
-    const { inbox, outbox } = this;
-    return {
-      bytesIn: inbox.bytesIn,
-      bytesOut: outbox.bytesOut,
-      queuedIn: inbox.window.unread,
-      queuedOut: outbox.queued,
-      receiveWindow: Math.max(0, inbox.window.credit),
-      sendWindow: Math.max(0, outbox.window),
-      openedAt: this.openedAt,
-      blockedOn: this.#blockedOn(),
-    };
+    return statsOf(this, this.#host.sendBlock);
   }
 
   get reply(): Promise<StreamHeaders> {
@@ -371,7 +321,7 @@ export class CoreStream implements Stream, Entry, InboxOwner, OutboxOwner {
   }
 
   complete(): void {
-    this.end();
+    void this.end();
   }
 
   // ------------------------------------------------------------------ ending
@@ -388,7 +338,7 @@ export class CoreStream implements Stream, Entry, InboxOwner, OutboxOwner {
     this.#fail(error, code, false);
   }
 
-  async [asyncDispose](): Promise<void> {
+  async [Symbol.asyncDispose](): Promise<void> {
     if (!isLocalOver(this.#state) && !this.outbox.wantsEnd) {
       this.reset('cancel');
       return;
@@ -484,7 +434,7 @@ export class CoreStream implements Stream, Entry, InboxOwner, OutboxOwner {
 
   // ------------------------------------------------------------------ inside
 
-  get #extra(): Extras {
+  get #extra(): StreamExtras {
     this.#extras ??= {};
     return this.#extras;
   }
@@ -540,19 +490,6 @@ export class CoreStream implements Stream, Entry, InboxOwner, OutboxOwner {
     const extras = this.#extras;
     extras?.states?.complete();
     extras?.cleanUp?.();
-  }
-
-  #blockedOn(): 'window' | 'transport' | 'reader' | null {
-    const { inbox, outbox } = this;
-    if (this.isOver && inbox.waiting === 0) return null;
-    if (outbox.isWaiting && !outbox.hasFailed) {
-      if (outbox.window <= outbox.queued) return 'window';
-      const block = this.#host.sendBlock;
-      if (block !== null) return block;
-      if (outbox.isThirsty && outbox.isNearEdge) return 'window';
-    }
-    if (inbox.isHeld || (inbox.window.unread > 0 && !inbox.hasIdleReader)) return 'reader';
-    return null;
   }
 }
 

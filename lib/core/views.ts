@@ -1,9 +1,5 @@
 import type { Chunk, Stream } from '../api.js';
 
-/** Engines without explicit resource management have no such symbol yet. */
-export const asyncDispose: typeof Symbol.asyncDispose =
-  Symbol.asyncDispose ?? (Symbol.for('Symbol.asyncDispose') as typeof Symbol.asyncDispose);
-
 /** `for await` over a stream; leaving the loop early stops it. */
 export function iterate(stream: Stream): AsyncIterator<Uint8Array> {
   return {

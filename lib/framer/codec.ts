@@ -1,6 +1,4 @@
-import { StreamError } from '../core/errors.js';
 import {
-  codes,
   earlyConnectionWindow,
   earlyWindow,
   FLAG_END,
@@ -29,12 +27,7 @@ import {
   SETTING_ROLE,
   type Settings,
 } from './frames.js';
-
-/** Names and values in turn, with their sizes in bytes beside them. */
-export interface HeaderBlock {
-  readonly flat: readonly string[];
-  readonly sizes: readonly number[];
-}
+import { type HeaderBlock, malformed, PayloadReader, readUint32 } from './payload.js';
 
 /**
  * Who is told what the frames say, in their order. Views of data belong to the handler. What a handler throws ends the
@@ -60,18 +53,7 @@ export interface FrameHandler {
   skip(type: number, length: number): void;
 }
 
-const emptyBlock: HeaderBlock = { flat: [], sizes: [] };
 const none: Uint8Array = new Uint8Array(0);
-const decoder: TextDecoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
-const encoder: TextEncoder = new TextEncoder();
-
-function malformed(message: string): StreamError {
-  return new StreamError('protocol', message, {
-    remote: true,
-    wireCode: codes['protocol-error'],
-    reset: 'protocol-error',
-  });
-}
 
 /**
  * Bytes to frames, however the bytes are cut. Data is passed on as it comes, as views; other payloads are put together
@@ -288,16 +270,6 @@ function isForStream(type: number): boolean {
   return type <= FRAME_RESET && type !== FRAME_SETTINGS && type !== FRAME_CREDIT;
 }
 
-function readUint32(bytes: Uint8Array, at: number): number {
-  return (
-    (((bytes[at] as number) << 24) |
-      ((bytes[at + 1] as number) << 16) |
-      ((bytes[at + 2] as number) << 8) |
-      (bytes[at + 3] as number)) >>>
-    0
-  );
-}
-
 function readSettings(reader: PayloadReader): Settings {
   const values: (number | undefined)[] = [];
   for (let count = 0; !reader.isEmpty; count++) {
@@ -326,177 +298,4 @@ function readSettings(reader: PayloadReader): Settings {
     connectionWindow: window(SETTING_CONNECTION_WINDOW, earlyConnectionWindow),
     maxFrame,
   };
-}
-
-/** Reads a payload of known form, and no byte beyond it. */
-class PayloadReader {
-  readonly #bytes: Uint8Array;
-  #at = 0;
-
-  constructor(bytes: Uint8Array) {
-    this.#bytes = bytes;
-  }
-
-  get isEmpty(): boolean {
-    return this.#at === this.#bytes.byteLength;
-  }
-
-  uint8(): number {
-    return this.#bytes[this.#skip(1)] as number;
-  }
-
-  uint16(): number {
-    const at = this.#skip(2);
-    return ((this.#bytes[at] as number) << 8) | (this.#bytes[at + 1] as number);
-  }
-
-  uint32(): number {
-    return readUint32(this.#bytes, this.#skip(4));
-  }
-
-  string(): string {
-    return this.#text(this.uint16());
-  }
-
-  block(): HeaderBlock {
-    const length = this.uint16();
-    if (length === 0) return emptyBlock;
-    const end = this.#at + length;
-    if (end > this.#bytes.byteLength) throw malformed('a header block of the peer runs past its frame');
-    const flat: string[] = [];
-    const sizes: number[] = [];
-    while (this.#at < end) {
-      for (let half = 0; half < 2; half++) {
-        const size = this.uint16();
-        if (this.#at + size > end) throw malformed('a header of the peer runs past its block');
-        flat.push(this.#text(size));
-        sizes.push(size);
-      }
-    }
-    if (this.#at > end) throw malformed('a header of the peer runs past its block');
-    return { flat, sizes };
-  }
-
-  rest(): Uint8Array {
-    if (this.isEmpty) return none;
-    const rest = this.#bytes.subarray(this.#at);
-    this.#at = this.#bytes.byteLength;
-    return rest;
-  }
-
-  exactly(bytes: number): Uint8Array {
-    const at = this.#skip(bytes);
-    return this.#last(this.#bytes.subarray(at, at + bytes));
-  }
-
-  lastUint32(): number {
-    return this.#last(this.uint32());
-  }
-
-  lastString(): string {
-    return this.#last(this.string());
-  }
-
-  lastBlock(): HeaderBlock {
-    return this.#last(this.block());
-  }
-
-  #last<T>(value: T): T {
-    if (!this.isEmpty) throw malformed('a frame of the peer is longer than its form');
-    return value;
-  }
-
-  #text(bytes: number): string {
-    if (bytes === 0) return '';
-    const at = this.#skip(bytes);
-    try {
-      return decoder.decode(this.#bytes.subarray(at, at + bytes));
-    } catch {
-      throw malformed('the peer sent text that is not UTF-8');
-    }
-  }
-
-  #skip(bytes: number): number {
-    const at = this.#at;
-    if (at + bytes > this.#bytes.byteLength) throw malformed('a frame of the peer is shorter than its form');
-    this.#at = at + bytes;
-    return at;
-  }
-}
-
-// ------------------------------------------------------------------ writing
-
-/** Writes the header of a frame at `at`; gives where its payload goes. */
-export function writeHeader(
-  target: Uint8Array,
-  at: number,
-  type: number,
-  flags: number,
-  id: number,
-  length: number,
-): number {
-  target[at] = (type << 3) | flags;
-  target[at + 1] = length >>> 16;
-  target[at + 2] = length >>> 8;
-  target[at + 3] = length;
-  return writeUint32(target, at + 4, id);
-}
-
-export function writeUint32(target: Uint8Array, at: number, value: number): number {
-  target[at] = value >>> 24;
-  target[at + 1] = value >>> 16;
-  target[at + 2] = value >>> 8;
-  target[at + 3] = value;
-  return at + 4;
-}
-
-const noBlock: Uint8Array = new Uint8Array(2);
-
-/** A header block as it is on the wire, its length included. */
-export function encodeBlock(headers: Iterable<readonly [string, string]>): Uint8Array {
-  const texts: Uint8Array[] = [];
-  let length = 2;
-  for (const [name, value] of headers) {
-    for (const text of [name, value]) {
-      const bytes = encoder.encode(text);
-      texts.push(bytes);
-      length += 2 + bytes.byteLength;
-    }
-  }
-  if (texts.length === 0) return noBlock;
-  const block = new Uint8Array(length);
-  let at = writeUint16(block, 0, length - 2);
-  for (const bytes of texts) {
-    at = writeUint16(block, at, bytes.byteLength);
-    block.set(bytes, at);
-    at += bytes.byteLength;
-  }
-  return block;
-}
-
-/** The text of a reason, cut to what a string can have and to what a reader wants. */
-export function encodeReason(reason: string): Uint8Array {
-  const bytes = encoder.encode(reason.length > 200 ? reason.slice(0, 200) : reason);
-  const result = new Uint8Array(2 + bytes.byteLength);
-  result.set(bytes, writeUint16(result, 0, bytes.byteLength));
-  return result;
-}
-
-export function encodeSettings(settings: Settings): Uint8Array {
-  const entries = [
-    [SETTING_ROLE, settings.role === 'client' ? ROLE_CLIENT : ROLE_SERVER],
-    [SETTING_INITIAL_WINDOW, settings.initialWindow],
-    [SETTING_CONNECTION_WINDOW, settings.connectionWindow],
-    [SETTING_MAX_FRAME, settings.maxFrame],
-  ] as const;
-  const payload = new Uint8Array(entries.length * 6);
-  let at = 0;
-  for (const [id, value] of entries) at = writeUint32(payload, writeUint16(payload, at, id), value);
-  return payload;
-}
-
-function writeUint16(target: Uint8Array, at: number, value: number): number {
-  target[at] = value >>> 8;
-  target[at + 1] = value;
-  return at + 2;
 }

@@ -2,8 +2,9 @@ import { StreamError } from '../core/errors.js';
 import { fromPeer } from '../core/headers.js';
 import type { Session } from '../core/session.js';
 import type { CoreStream } from '../core/stream.js';
-import type { FrameHandler, HeaderBlock } from './codec.js';
+import type { FrameHandler } from './codec.js';
 import { codes, fromWire, type Settings } from './frames.js';
+import type { HeaderBlock } from './payload.js';
 import type { FramerWire } from './wire.js';
 
 /** Credit in smaller pieces is a fault, unless the peer's window is that small itself. */
@@ -33,8 +34,8 @@ export class FramerReader implements FrameHandler {
     }
     this.#tinyCredit = Math.min(tinyCredit, settings.initialWindow >> 1, settings.connectionWindow >> 1);
     session.established();
-    session.peerInitialWindow(settings.initialWindow);
-    session.peerConnectionWindow(settings.connectionWindow);
+    session.peer.windows(settings.initialWindow);
+    session.peer.connectionWindow(settings.connectionWindow);
   }
 
   open(id: number, urgency: number, block: HeaderBlock, data: Uint8Array, end: boolean): void {
@@ -43,16 +44,16 @@ export class FramerReader implements FrameHandler {
       urgency <= 7
         ? fromPeer(block.flat, block.sizes, session.limits)
         : violation(`the peer opened stream ${id} with urgency ${urgency}`);
-    const stream = session.peerOpened(id, headers, urgency);
+    const stream = session.peer.opened(id, headers, urgency);
     this.#take(stream, data, end);
-    if (stream !== null) session.peerOffered(stream);
+    if (stream !== null) session.peer.offered(stream);
   }
 
   accept(id: number, block: HeaderBlock, data: Uint8Array, end: boolean): void {
     const stream = this.#toAnswer(id);
     if (stream !== null) {
       const headers = fromPeer(block.flat, block.sizes, this.#session.limits);
-      if (StreamError.is(headers)) this.#session.peerBroke(stream, headers);
+      if (StreamError.is(headers)) this.#session.peer.broke(stream, headers);
       else stream.peerAnswered(headers);
     }
     this.#take(stream, data, end);
@@ -62,55 +63,55 @@ export class FramerReader implements FrameHandler {
     const stream = this.#toAnswer(id);
     if (stream === null) return;
     const headers = fromPeer(block.flat, block.sizes, this.#session.limits);
-    if (StreamError.is(headers)) this.#session.peerBroke(stream, headers);
-    else this.#session.peerRefused(stream, fromWire(code), code, reason, headers);
+    if (StreamError.is(headers)) this.#session.peer.broke(stream, headers);
+    else this.#session.peer.refused(stream, fromWire(code), code, reason, headers);
   }
 
   data(id: number, chunk: Uint8Array, _last: boolean, end: boolean): void {
-    const stream = this.#session.find(id);
+    const stream = this.#session.peer.find(id);
     if (stream !== null) this.#mustBeSending(stream);
-    if (chunk.byteLength === 0 && !end) this.#session.fault('useless');
+    if (chunk.byteLength === 0 && !end) this.#session.peer.fault('useless');
     this.#take(stream, chunk, end);
   }
 
   trailers(id: number, block: HeaderBlock): void {
-    const stream = this.#session.find(id);
+    const stream = this.#session.peer.find(id);
     if (stream === null) return;
     this.#mustBeSending(stream);
     const headers = fromPeer(block.flat, block.sizes, this.#session.limits);
-    if (StreamError.is(headers)) this.#session.peerBroke(stream, headers);
+    if (StreamError.is(headers)) this.#session.peer.broke(stream, headers);
     else stream.peerEnded(headers);
   }
 
   credit(id: number, bytes: number): void {
     const session = this.#session;
     if (bytes === 0) throw flowControl(`the peer sent a credit of 0 for stream ${id}`);
-    if (bytes < this.#tinyCredit) session.fault('useless');
-    if (id === 0) session.peerConnectionCredit(bytes);
+    if (bytes < this.#tinyCredit) session.peer.fault('useless');
+    if (id === 0) session.peer.connectionCredit(bytes);
     else {
-      const stream = session.find(id);
-      if (stream !== null) session.peerCredit(stream, bytes);
+      const stream = session.peer.find(id);
+      if (stream !== null) session.peer.credit(stream, bytes);
     }
   }
 
   stop(id: number, code: number): void {
-    const stream = this.#session.find(id);
-    if (stream !== null) this.#session.peerStopped(stream, fromWire(code), code);
+    const stream = this.#session.peer.find(id);
+    if (stream !== null) this.#session.peer.stopped(stream, fromWire(code), code);
   }
 
   reset(id: number, code: number, reason: string): void {
-    const stream = this.#session.find(id);
-    if (stream !== null) this.#session.peerReset(stream, fromWire(code), code, reason);
+    const stream = this.#session.peer.find(id);
+    if (stream !== null) this.#session.peer.reset(stream, fromWire(code), code, reason);
   }
 
   ping(payload: Uint8Array): void {
-    this.#session.fault('ping');
+    this.#session.peer.fault('ping');
     this.#wire.pong(payload);
   }
 
   pong(payload: Uint8Array): void {
     const view = new DataView(payload.buffer, payload.byteOffset, 8);
-    this.#session.peerPonged(view.getUint32(0) === 0 ? view.getUint32(4) : 0);
+    this.#session.peer.ponged(view.getUint32(0) === 0 ? view.getUint32(4) : 0);
   }
 
   goAway(lastId: number, code: number, reason: string): void {
@@ -119,16 +120,16 @@ export class FramerReader implements FrameHandler {
       code === codes['no-error']
         ? null
         : new StreamError('closed', message, { remote: true, wireCode: code, reset: fromWire(code) });
-    this.#session.peerGoAway(lastId, error);
+    this.#session.peer.goesAway(lastId, error);
   }
 
   skip(): void {
-    this.#session.fault('useless');
+    this.#session.peer.fault('useless');
   }
 
   /** A stream of ours that waits for its answer. */
   #toAnswer(id: number): CoreStream | null {
-    const stream = this.#session.find(id);
+    const stream = this.#session.peer.find(id);
     if (stream !== null && (stream.origin === 'remote' || stream.isAnswered)) {
       throw violation(`the peer answered stream ${id}, which does not wait for it`);
     }
@@ -147,8 +148,8 @@ export class FramerReader implements FrameHandler {
     // An answer can have broken the stream: its data still counts for the connection.
     const target = stream?.isOver ? null : stream;
     if (data.byteLength > 0) {
-      session.peerSent(target, data.byteLength);
-      if (target !== null) session.peerData(target, data);
+      session.peer.sent(target, data.byteLength);
+      if (target !== null) session.peer.data(target, data);
     }
     if (end && target !== null && !target.isOver) target.peerEnded(undefined);
   }

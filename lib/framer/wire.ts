@@ -4,7 +4,8 @@ import type { FrameWriter } from '../core/frame-writer.js';
 import type { Session } from '../core/session.js';
 import type { CoreStream } from '../core/stream.js';
 import type { Reason, Wire } from '../core/wire.js';
-import { encodeBlock, encodeReason, encodeSettings, FrameParser, writeHeader, writeUint32 } from './codec.js';
+import { FrameParser } from './codec.js';
+import { encodeBlock, encodeReason, encodeSettings, writeHeader, writeUint32 } from './encode.js';
 import {
   FLAG_END,
   FRAME_ACCEPT,

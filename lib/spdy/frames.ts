@@ -89,6 +89,19 @@ export const SETTINGS_MAX_CONCURRENT_STREAMS = 4;
 /** The window of every stream, new and old; the connection's window stays. */
 export const SETTINGS_INITIAL_WINDOW_SIZE = 7;
 
+// Sizes of what precedes the content, or of the whole frame where the content is fixed.
+
+/** SYN_STREAM up to its header block. */
+export const SYN_STREAM_HEAD_BYTES = 18;
+/** SYN_REPLY up to its header block. */
+export const SYN_REPLY_HEAD_BYTES = 12;
+/** HEADERS up to its header block. */
+export const HEADERS_HEAD_BYTES = 12;
+export const RST_STREAM_BYTES = 16;
+export const PING_BYTES = 12;
+export const GOAWAY_BYTES = 16;
+export const WINDOW_UPDATE_BYTES = 16;
+
 /** One entry of a SETTINGS frame (§2.6.4). */
 export interface SpdySetting {
   /** 24 bits; unknown ids are ignored by whoever acts on them. */
@@ -138,19 +151,6 @@ export const spdyParserLimits: SpdyParserLimits = {
   maxHeaderBlockBytes: 16 * 1024,
   maxSettings: 32,
 };
-
-// Sizes of what precedes the content, or of the whole frame where the content is fixed.
-
-/** SYN_STREAM up to its header block. */
-export const SYN_STREAM_HEAD_BYTES = 18;
-/** SYN_REPLY up to its header block. */
-export const SYN_REPLY_HEAD_BYTES = 12;
-/** HEADERS up to its header block. */
-export const HEADERS_HEAD_BYTES = 12;
-export const RST_STREAM_BYTES = 16;
-export const PING_BYTES = 12;
-export const GOAWAY_BYTES = 16;
-export const WINDOW_UPDATE_BYTES = 16;
 
 const frameNames: ReadonlyMap<number, string> = new Map([
   [FRAME_SYN_STREAM, 'SYN_STREAM'],

@@ -41,10 +41,10 @@ const utf8Encoder: TextEncoder = new TextEncoder();
 const SHORT_TEXT_BYTES = 12;
 
 /**
- * The characters of a name: 1 as it is, 2 a capital letter. §2.6.10 wants lower-case ASCII without NUL; control
- * characters and blanks are left out too, as they have no use but to confuse what reads the name later.
+ * 1 for the characters of a name. §2.6.10 wants lower-case ASCII without NUL; control characters and blanks are left
+ * out too, as they have no use but to confuse what reads the name later.
  */
-const nameChars: Uint8Array = new Uint8Array(256).fill(1, 0x21, 0x7f).fill(2, 0x41, 0x5b);
+const nameChars: Uint8Array = new Uint8Array(256).fill(1, 0x21, 0x7f).fill(0, 0x41, 0x5b);
 
 /** The receiving half: inflates and reads the header blocks of one connection, in the order of their frames. */
 export class HeaderBlockDecoder {
@@ -56,8 +56,9 @@ export class HeaderBlockDecoder {
   }
 
   /**
-   * The headers of one block: names and values in turn, a name once for each of its values. A `StreamError` that is returned has the RST_STREAM status to answer with as its
-   * `wireCode`; one that is thrown has the GOAWAY status, and every later call throws it again.
+   * The headers of one block: names and values in turn, a name once for each of its values. A `StreamError` that is
+   * returned has the RST_STREAM status to answer with as its `wireCode`; one that is thrown has the GOAWAY status,
+   * and every later call throws it again.
    */
   decode(block: Uint8Array, streamId: number): string[] | StreamError {
     return readHeaderList(
@@ -296,10 +297,7 @@ export class StoredDeflate {
   write(target: Uint8Array, at: number, payload: Uint8Array): number {
     let to = this.#opened ? at : this.#writeHeader(target, at);
     for (let from = 0; from < payload.length; from += MAX_STORED_BYTES) {
-      const part =
-        from === 0 && payload.length <= MAX_STORED_BYTES
-          ? payload
-          : payload.subarray(from, from + MAX_STORED_BYTES);
+      const part = payload.subarray(from, from + MAX_STORED_BYTES);
       to = writeStoredHead(target, to, part.length);
       target.set(part, to);
       to += part.length;

@@ -293,9 +293,10 @@ export class Inflate {
   #stored(): void {
     this.#align();
     const length = this.#take(16);
-    if ((length ^ this.#take(16)) !== 0xffff)
+    if ((length ^ this.#take(16)) !== 0xffff) {
       fail(`has a stored block of ${length} bytes with a wrong complement`);
-    // The bits that are left are whole bytes here, and `take` never holds more than it needs: there are none.
+    }
+    // No bits are held here: `#take` gets no more bytes than it needs.
     const stop = this.#at + length;
     if (stop > this.#input.length) {
       fail(`ends ${stop - this.#input.length} bytes before its stored block of ${length}`);

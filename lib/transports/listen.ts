@@ -7,7 +7,6 @@ import { Backlog } from '../core/backlog.js';
 import { StreamError } from '../core/errors.js';
 import { defaultLimits } from '../core/limits.js';
 import { abortable, type Deferred, deferred, handled } from '../core/promises.js';
-import { asyncDispose } from '../core/views.js';
 import { type Address, formatAddress, parseAddress } from './address.js';
 import type { NodeOptions } from './connect.js';
 import { fromDuplex } from './duplex.js';
@@ -119,7 +118,7 @@ class NodeListener implements Listener {
     return handled(abortable(result, signal, () => this.#abort(signal.reason)));
   }
 
-  async [asyncDispose](): Promise<void> {
+  async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }
 
@@ -143,7 +142,7 @@ class NodeListener implements Listener {
       this.#abort(signal?.reason);
     };
     signal?.addEventListener('abort', aborted, { once: true });
-    this.#closed.promise.then(() => signal?.removeEventListener('abort', aborted));
+    void this.#closed.promise.then(() => signal?.removeEventListener('abort', aborted));
   }
 
   #take(socket: Socket): void {

@@ -1,0 +1,156 @@
+import type { Transport } from '../api.js';
+import type { Clock } from './clock.js';
+import { StreamError } from './errors.js';
+import type { LimitValues } from './limits.js';
+
+/** What the end of a connection asks of it. */
+export interface EndingHost {
+  readonly limits: LimitValues;
+  readonly openStreams: number;
+  readonly isEstablished: boolean;
+  /** Tells the peer, with the error if there is one. */
+  sayGoAway(error: StreamError | null): void;
+  flush(): void;
+  /** Settles everything that waits for the connection. Called once. */
+  settle(error: StreamError | null): void;
+}
+
+/** Whoever goes on sending after we have given up is read and discarded up to here, so that our reason can arrive. */
+const lastWordsBytes = 1024 * 1024;
+const lastWordsMs = 1000;
+
+/**
+ * How a connection ends:
+ *
+ *     open ── close(), or the peer's go-away ──▶ draining ── last stream over ──▶ ending ── transport closed ──▶ over
+ *       └────── abort(), a violation, a lost transport, a deadline: settled at once, as an error ───────────────▶ over
+ */
+export class Ending {
+  /** We said go-away. */
+  isGoingAway = false;
+  peerIsGoingAway = false;
+  /** Everything is settled; only the transport may still be closing. */
+  isOver = false;
+  readonly #transport: Transport;
+  readonly #clock: Clock;
+  readonly #host: EndingHost;
+  /** The last stream is over, and the transport is to close. */
+  #ending = false;
+  #discarded = 0;
+  #cancelDeadline: (() => void) | null = null;
+
+  constructor(transport: Transport, clock: Clock, host: EndingHost) {
+    this.#transport = transport;
+    this.#clock = clock;
+    this.#host = host;
+  }
+
+  /** No new streams from here on; those that are open may finish. */
+  close(): void {
+    if (this.isGoingAway || this.isOver) return;
+    this.isGoingAway = true;
+    this.#host.sayGoAway(null);
+    const { drainMs } = this.#host.limits;
+    this.#deadline(drainMs, () => {
+      this.abort(new StreamError('timeout', `streams were still open after the ${drainMs} ms to drain them`));
+    });
+    this.drained();
+  }
+
+  abort(reason: unknown): void {
+    if (this.isOver) return;
+    this.#host.sayGoAway(new StreamError('closed', 'the peer aborted the connection', { reset: 'cancel' }));
+    this.#settle(new StreamError('closed', 'the connection was aborted by us', { cause: reason }));
+    this.#transport.destroy();
+  }
+
+  /** After a go-away, the last stream takes the connection with it. */
+  drained(): void {
+    if (this.isOver || this.#ending || this.#host.openStreams > 0) return;
+    if (!this.isGoingAway && !this.peerIsGoingAway) return;
+    this.#ending = true;
+    // After this turn, so that what is being said in it is sent.
+    queueMicrotask(() => {
+      if (this.isOver) return;
+      this.#host.flush();
+      this.#transport.end();
+      this.#deadline(this.#host.limits.closeMs, () => {
+        this.#settle(null);
+        this.#transport.destroy();
+      });
+    });
+  }
+
+  /** The peer's go-away: with an error it has given up, else it takes no new streams. */
+  peerGoAway(error: StreamError | null): void {
+    if (error === null) this.peerIsGoingAway = true;
+    else {
+      this.#settle(error);
+      this.#leave();
+    }
+  }
+
+  /** The peer broke the protocol, or its time is up: it is told why, and then the transport closes. */
+  fail(error: StreamError): void {
+    if (this.isOver) return;
+    if (this.#host.isEstablished) this.#host.sayGoAway(error);
+    this.#settle(error);
+    this.#leave();
+  }
+
+  /** The peer's side of the transport has ended. */
+  transportEnded(): void {
+    const { openStreams, isEstablished, limits } = this.#host;
+    if (this.isOver) this.#transport.end();
+    else if (openStreams > 0) this.#lose(`the connection ended with ${openStreams} streams open`, undefined);
+    else if (!isEstablished)
+      this.#lose('the connection ended before the peer had said what it speaks', undefined);
+    else {
+      this.#host.flush();
+      this.#settle(null);
+      this.#transport.end();
+      this.#deadline(limits.closeMs, () => this.#transport.destroy());
+    }
+  }
+
+  transportClosed(error: unknown): void {
+    this.#cancel();
+    const { openStreams } = this.#host;
+    if (this.isOver) return;
+    if (this.#ending && openStreams === 0) this.#settle(null);
+    else this.#lose(`the connection was lost with ${openStreams} streams open`, error);
+  }
+
+  /** Counts what still arrives after the end. */
+  discard(bytes: number): void {
+    this.#discarded += bytes;
+    if (this.#discarded > lastWordsBytes) this.#transport.destroy();
+  }
+
+  #lose(message: string, cause: unknown): void {
+    this.#settle(new StreamError('closed', message, { remote: true, cause }));
+    this.#transport.destroy();
+  }
+
+  #leave(): void {
+    this.#transport.end();
+    this.#deadline(lastWordsMs, () => this.#transport.destroy());
+  }
+
+  #settle(error: StreamError | null): void {
+    if (this.isOver) return;
+    this.isOver = true;
+    this.#cancel();
+    this.#host.settle(error);
+  }
+
+  #deadline(ms: number, task: () => void): void {
+    this.#cancel();
+    if (ms > 0 && ms < 2 ** 31) this.#cancelDeadline = this.#clock.after(ms, task);
+  }
+
+  #cancel(): void {
+    this.#cancelDeadline?.();
+    this.#cancelDeadline = null;
+  }
+}

@@ -1,0 +1,247 @@
+import type { Subject } from 'rxjs';
+import type { ProviderEvent, ResetCode, StreamHeaders } from '../api.js';
+import type { Backlog } from './backlog.js';
+import type { Crediting, EarlyWindows } from './crediting.js';
+import type { Ending } from './ending.js';
+import { StreamError } from './errors.js';
+import { type Fault, Faults } from './faults.js';
+import { noHeaders } from './headers.js';
+import type { LimitValues } from './limits.js';
+import type { Pings } from './pings.js';
+import { CoreStream } from './stream.js';
+import type { StreamHost } from './stream-host.js';
+import { Tombstones } from './tombstones.js';
+import type { Transmitter } from './transmitter.js';
+import { maxCredit } from './window.js';
+import type { Reason } from './wire.js';
+
+/** What the peer's side needs of the connection. */
+export interface PeerHost extends StreamHost {
+  readonly limits: LimitValues;
+  readonly streams: Map<number, CoreStream>;
+  readonly backlog: Backlog<CoreStream>;
+  readonly crediting: Crediting;
+  readonly ending: Ending;
+  readonly pings: Pings;
+  readonly transmitter: Transmitter;
+  readonly events: Subject<ProviderEvent> | null;
+  /** The id of the next stream that we open. */
+  readonly nextId: number;
+  sendRefusalOf(id: number, code: Reason, reason: string, headers: StreamHeaders): void;
+  tellStall(stream: CoreStream, type: 'stall' | 'resume', side: 'send' | 'receive'): void;
+}
+
+/**
+ * What the peer's frames mean, whatever the protocol: its streams, credit, resets and goodbyes, and how often it may do
+ * what is of no use. A method throws a StreamError where the peer has broken the rules of the connection.
+ */
+export class Peer {
+  /** Credit with which a stream starts towards the peer. */
+  initialWindow: number;
+  readonly #host: PeerHost;
+  readonly #faults: Faults;
+  readonly #tombstones: Tombstones;
+  readonly #earlyConnectionWindow: number;
+  #lastId = 0;
+  #openStreams = 0;
+  /** Ids above this were told in our go-away to be unprocessed. */
+  #goAwayId = Number.POSITIVE_INFINITY;
+
+  constructor(host: PeerHost, early: EarlyWindows) {
+    const { limits } = host;
+    this.#host = host;
+    // We assume no more of the peer than we grant ourselves: both ends tend to be set up alike.
+    this.initialWindow = Math.min(early.earlyWindow, limits.windowBytes);
+    this.#earlyConnectionWindow = Math.min(early.earlyConnectionWindow, limits.receiveBudgetBytes);
+    this.#faults = new Faults(limits);
+    this.#tombstones = new Tombstones(limits.tombstones, limits.tombstoneMs);
+  }
+
+  /** Credit of the connection, while the peer's own is not known. */
+  get earlyConnectionWindow(): number {
+    return this.#earlyConnectionWindow;
+  }
+
+  // ------------------------------------------------------------------ streams
+
+  /** The peer opens a stream. Null if it is refused; its frames are then to be ignored. */
+  opened(id: number, headers: StreamHeaders | StreamError, urgency: number): CoreStream | null {
+    const { limits, backlog, ending } = this.#host;
+    if (this.#isOurs(id)) throw protocolError(`the peer opened stream ${id}, which is ours to open`);
+    if (id <= this.#lastId) throw protocolError(`the peer opened stream ${id} after ${this.#lastId}`);
+    this.#lastId = id;
+    if (id > this.#goAwayId) return null;
+    if (StreamError.is(headers)) {
+      this.#refuse(id, headers.code === 'limit' ? 'limit' : 'protocol-error', headers.message, 'error');
+    } else if (ending.isGoingAway || this.#openStreams >= limits.maxStreams) {
+      this.#refuse(id, 'refused', 'no more streams are taken', 'refusal');
+    } else if (backlog.waiting >= limits.backlog) {
+      this.#refuse(id, 'refused', 'too many streams wait to be accepted', 'refusal');
+    } else {
+      const stream = new CoreStream(this.#host, id, 'remote', headers, urgency, this.initialWindow);
+      this.#openStreams++;
+      this.#host.streams.set(id, stream);
+      return stream;
+    }
+    return null;
+  }
+
+  /** Hands an opened stream on, after the data that came with it. */
+  offered(stream: CoreStream): void {
+    const { events, backlog } = this.#host;
+    if (events !== null) events.next({ type: 'accept', stream, at: this.#host.now() });
+    if (!stream.isOver) backlog.push(stream);
+  }
+
+  /** The stream of a frame. Null if it is over, and the frame is to be ignored. */
+  find(id: number): CoreStream | null {
+    const stream = this.#host.streams.get(id);
+    if (stream?.announced) return stream;
+    if (stream !== undefined || id >= (this.#isOurs(id) ? this.#host.nextId : this.#lastId + 1)) {
+      throw protocolError(`the peer sent a frame for stream ${id}, which was never opened`);
+    }
+    if (id <= this.#goAwayId && !this.#tombstones.has(id, this.#host.now())) this.fault('useless');
+    return null;
+  }
+
+  refused(
+    stream: CoreStream,
+    code: ResetCode,
+    wireCode: number,
+    reason: string,
+    headers: StreamHeaders,
+  ): void {
+    const message = `stream ${stream.id} was refused by the peer (${code})${reason && `: ${reason}`}`;
+    const retryable = code === 'refused';
+    const details = { streamId: stream.id, remote: true, wireCode, headers, reset: code, retryable };
+    stream.fail(new StreamError('refused', message, details), code, true);
+  }
+
+  reset(stream: CoreStream, code: ResetCode, wireCode: number, reason: string): void {
+    this.fault('reset');
+    if (stream.origin === 'remote') this.#host.backlog.withdraw(stream);
+    const message = `stream ${stream.id} was reset by the peer (${code})${reason && `: ${reason}`}`;
+    const details = { streamId: stream.id, remote: true, wireCode, reset: code };
+    stream.fail(new StreamError('reset', message, details), code, true);
+  }
+
+  stopped(stream: CoreStream, code: ResetCode, wireCode: number): void {
+    this.fault('reset');
+    stream.peerStopped(code, wireCode);
+  }
+
+  /** A broken stream, which the connection survives. */
+  broke(stream: CoreStream, error: StreamError): void {
+    this.fault('error');
+    this.#host.sendReset(stream, error.code === 'limit' ? 'limit' : 'protocol-error', error.message);
+    stream.fail(error, 'protocol-error', true);
+  }
+
+  /** A stream is over. */
+  forget(stream: CoreStream): void {
+    if (stream.origin === 'remote') this.#openStreams--;
+    if (stream.state === 'reset') this.#tombstones.add(stream.id, this.#host.now());
+  }
+
+  // ------------------------------------------------------------------ data and credit
+
+  /** Counts data against the windows. To be called before `data`, with null if the stream is over. */
+  sent(stream: CoreStream | null, bytes: number): void {
+    this.#host.crediting.received(stream, bytes);
+  }
+
+  data(stream: CoreStream, chunk: Uint8Array): void {
+    stream.inbox.receive(chunk);
+    if (stream.readStalled || !stream.inbox.isStalling) return;
+    stream.readStalled = true;
+    this.#host.tellStall(stream, 'stall', 'receive');
+  }
+
+  /** The peer changed the window that streams start with, and that of those which have. */
+  windows(bytes: number): void {
+    const change = bytes - this.initialWindow;
+    this.initialWindow = bytes;
+    for (const stream of this.#host.streams.values()) this.#widen(stream, change);
+  }
+
+  /** The window of the connection, which replaces the one that was assumed. */
+  connectionWindow(bytes: number): void {
+    this.connectionCredit(bytes - this.#earlyConnectionWindow);
+  }
+
+  credit(stream: CoreStream, bytes: number): void {
+    if (stream.outbox.window + bytes > maxCredit) throw tooMuchCredit(`stream ${stream.id}`);
+    this.#widen(stream, bytes);
+  }
+
+  connectionCredit(bytes: number): void {
+    if (!this.#host.transmitter.addCredit(bytes)) throw tooMuchCredit('the connection');
+  }
+
+  // ------------------------------------------------------------------ the connection
+
+  ponged(payload: number): void {
+    const rtt = this.#host.pings.answered(payload);
+    const { events } = this.#host;
+    if (rtt === undefined) this.fault('useless');
+    else if (events !== null) events.next({ type: 'ping', at: this.#host.now(), rtt });
+  }
+
+  /** The peer takes no stream above `lastId` any more; with an error, it has given up altogether. */
+  goesAway(lastId: number, error: StreamError | null): void {
+    const { events, ending, streams } = this.#host;
+    if (events !== null) events.next({ type: 'goaway', at: this.#host.now(), remote: true, lastId });
+    ending.peerGoAway(error);
+    if (error !== null) return;
+    for (const stream of [...streams.values()]) {
+      if (stream.origin === 'remote' || stream.id <= lastId) continue;
+      const message = `stream ${stream.id} was not processed: the peer is going away`;
+      const details = { streamId: stream.id, remote: true, retryable: true, reset: 'refused' } as const;
+      stream.fail(new StreamError('refused', message, details), 'refused', true);
+    }
+    ending.drained();
+  }
+
+  /** Our go-away: gives the last id of the peer's that we take. */
+  goAway(): number {
+    this.#goAwayId = this.#lastId;
+    return this.#lastId;
+  }
+
+  /** Counts a useless act of the peer's. */
+  fault(fault: Fault): void {
+    if (this.#host.ending.isOver || this.#faults.allow(fault, this.#host.now())) return;
+    throw new StreamError('limit', `the peer sent too much that is of no use (${fault})`, { remote: true });
+  }
+
+  #isOurs(id: number): boolean {
+    return id % 2 === this.#host.nextId % 2;
+  }
+
+  #refuse(id: number, code: Reason, reason: string, fault: Fault): void {
+    this.fault(fault);
+    this.#tombstones.add(id, this.#host.now());
+    this.#host.sendRefusalOf(id, code, reason, noHeaders);
+  }
+
+  #widen(stream: CoreStream, bytes: number): void {
+    const { outbox } = stream;
+    if (outbox.hasEnded) return;
+    outbox.credit(bytes);
+    if (stream.stalled && outbox.window > 0) {
+      stream.stalled = false;
+      this.#host.tellStall(stream, 'resume', 'send');
+    }
+    outbox.settle();
+    this.#host.ready(stream);
+  }
+}
+
+function protocolError(message: string): StreamError {
+  return new StreamError('protocol', message, { remote: true, reset: 'protocol-error' });
+}
+
+function tooMuchCredit(whose: string): StreamError {
+  const message = `the peer raised the window of ${whose} above 2^31 - 1`;
+  return new StreamError('flow-control', message, { remote: true, reset: 'flow-control' });
+}

@@ -1,0 +1,31 @@
+import type { Subject } from 'rxjs';
+import type { ProviderEvent, ResetCode, StreamHeaders } from '../api.js';
+import type { LimitValues } from './limits.js';
+import type { CoreStream } from './stream.js';
+import type { Reason } from './wire.js';
+
+/** What a stream asks of its connection. */
+export interface StreamHost {
+  readonly protocol: string;
+  readonly limits: LimitValues;
+  now(): number;
+  /** Null while nobody observes. */
+  readonly events: Subject<ProviderEvent> | null;
+  /** The stream has something for the wire, or may have. */
+  ready(stream: CoreStream): void;
+  /** A source of the stream waits for room. */
+  thirsty(stream: CoreStream): void;
+  queued(bytes: number): void;
+  mayTake(bytes: number): boolean;
+  /** What a sending half waits for, apart from its own window. */
+  readonly sendBlock: 'window' | 'transport' | null;
+  /** The reader took bytes: credit may be due. */
+  released(stream: CoreStream, bytes: number): void;
+  dropped(stream: CoreStream, bytes: number): void;
+  sendReset(stream: CoreStream, code: Reason, reason: string): void;
+  sendRefusal(stream: CoreStream, code: ResetCode, headers: StreamHeaders): void;
+  /** Both halves are over. */
+  over(stream: CoreStream): void;
+  /** The reader has stopped, and the peer is not done. */
+  stopped(stream: CoreStream, code: ResetCode): void;
+}
