@@ -3,7 +3,7 @@ import { ByteQueue } from './byte-queue.js';
 import { toBytes } from './bytes.js';
 import { StreamError } from './errors.js';
 import { canHold, hold, type Release } from './hold.js';
-import { done, rejected } from './promises.js';
+import { type Deferred, deferred, done, reject, rejected } from './promises.js';
 
 /** What a sending half asks of its stream. */
 export interface OutboxOwner {
@@ -20,11 +20,9 @@ export interface OutboxOwner {
   outboxOverflowed(error: StreamError): void;
 }
 
-interface Waiter {
+interface Waiter extends Deferred<void> {
   /** Total of bytes sent at which it is over; the end counts as one more. */
   readonly at: number;
-  resolve(): void;
-  reject(error: unknown): void;
 }
 
 interface RoomWaiter {
@@ -97,6 +95,11 @@ export class Outbox {
   /** Less than half of the window is left: what a source waits for is the peer. */
   get isNearEdge(): boolean {
     return this.window - this.queued <= this.widest >> 1;
+  }
+
+  /** Something waits for the peer to widen the window. */
+  get waitsForWindow(): boolean {
+    return this.isWaiting && (this.window <= this.queued || (this.isThirsty && this.isNearEdge));
   }
 
   get isWaiting(): boolean {
@@ -207,7 +210,9 @@ export class Outbox {
 
   credit(bytes: number): void {
     this.window += bytes;
-    if (this.window > this.widest) this.widest = this.window;
+    // The peer's own settings can be narrower than what was assumed of it.
+    if (bytes < 0) this.widest = Math.max(0, this.widest + bytes);
+    else if (this.window > this.widest) this.widest = this.window;
   }
 
   /** Tells writers and sources what is sent, and that there is room. */
@@ -226,7 +231,7 @@ export class Outbox {
     this.#queue = null;
     const waiters = this.#waiters;
     this.#waiters = null;
-    if (waiters !== null) for (const waiter of waiters) waiter.reject(error);
+    if (waiters !== null) for (const waiter of waiters) reject(waiter, error);
     const room = this.#room;
     this.#room = null;
     if (room !== null) for (const waiter of room) waiter.reject(error);
@@ -253,12 +258,10 @@ export class Outbox {
 
   #reached(at: number): Promise<void> {
     if (at <= this.bytesOut) return done;
-    const promise = new Promise<void>((resolve, reject) => {
-      this.#waiters ??= [];
-      this.#waiters.push({ at, resolve, reject });
-    });
-    promise.catch(() => {});
-    return promise;
+    const waiter = Object.assign(deferred<void>(), { at });
+    this.#waiters ??= [];
+    this.#waiters.push(waiter);
+    return waiter.promise;
   }
 
   #settleWaiters(waiters: Waiter[]): void {

@@ -23,7 +23,7 @@ import { toHeaders } from './headers.js';
 import { type LimitBounds, type LimitValues, withLimits } from './limits.js';
 import { Peer, type PeerHost } from './peer.js';
 import { Pings } from './pings.js';
-import { abortable, type Deferred, deferred, handled } from './promises.js';
+import { abortable, type Deferred, deferred, handled, reject } from './promises.js';
 import { Receiver } from './receiver.js';
 import { CoreStream } from './stream.js';
 import type { StreamHost } from './stream-host.js';
@@ -73,6 +73,8 @@ export class Session
   readonly #closed: Deferred<void> = deferred();
   /** The id of the next stream that we open. */
   nextId: number;
+  /** Streams whose bytes have not found their reader in the turn they came. */
+  #unsettled: CoreStream[] = [];
   #removeSignal: (() => void) | null = null;
 
   constructor(transport: Transport, profile: SessionProfile, options: SessionOptions = {}) {
@@ -235,6 +237,15 @@ export class Session
 
   dropped(_stream: CoreStream, bytes: number): void {
     this.crediting.dropped(bytes);
+  }
+
+  settleLater(stream: CoreStream): void {
+    if (this.#unsettled.push(stream) > 1) return;
+    this.#clock.soon(() => {
+      const streams = this.#unsettled;
+      this.#unsettled = [];
+      for (const waiting of streams) waiting.inbox.settle();
+    });
   }
 
   sendReset(stream: CoreStream, code: Reason, reason: string): void {
@@ -411,6 +422,6 @@ export class Session
     this.#events.complete();
     this.#frames.complete();
     if (error === null) this.#closed.resolve();
-    else this.#closed.reject(error);
+    else reject(this.#closed, error);
   }
 }

@@ -1,7 +1,7 @@
 import type { ByteSource, Chunk, SendOptions, SubscribableLike } from '../api.js';
 import { describe, isChunk, join, toBytes } from './bytes.js';
 import { defaultUnpaced, type Outbox, type Unpaced } from './outbox.js';
-import { abortable } from './promises.js';
+import { abortable, isThenable } from './promises.js';
 
 /** One pull of a source, whatever its form. */
 interface Puller {
@@ -79,7 +79,7 @@ async function pull(outbox: Outbox, source: Puller, signal: AbortSignal | undefi
       const next = source.next();
       let result: Result;
       try {
-        result = isPromiseLike(next) ? await until(next, signal) : next;
+        result = isThenable(next) ? await until(next, signal) : next;
       } catch (error) {
         exhausted = !signal?.aborted;
         throw error;
@@ -102,10 +102,6 @@ async function pull(outbox: Outbox, source: Puller, signal: AbortSignal | undefi
 
 function until(next: PromiseLike<Result>, signal: AbortSignal | undefined): PromiseLike<Result> {
   return signal === undefined ? next : abortable(Promise.resolve(next), signal, () => {});
-}
-
-function isPromiseLike(value: Result | PromiseLike<Result>): value is PromiseLike<Result> {
-  return typeof (value as PromiseLike<Result>).then === 'function';
 }
 
 /** A source that fails to close has nothing more to say to us: the first error counts. */

@@ -22,6 +22,8 @@ export interface StreamHost {
   /** The reader took bytes: credit may be due. */
   released(stream: CoreStream, bytes: number): void;
   dropped(stream: CoreStream, bytes: number): void;
+  /** Bytes wait for their reader, in memory that is not theirs alone: `inbox.settle()` in a later turn. */
+  settleLater(stream: CoreStream): void;
   sendReset(stream: CoreStream, code: Reason, reason: string): void;
   sendRefusal(stream: CoreStream, code: ResetCode, headers: StreamHeaders): void;
   /** Both halves are over. */

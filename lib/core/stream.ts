@@ -15,7 +15,7 @@ import { StreamError } from './errors.js';
 import { noHeaders, toHeaders } from './headers.js';
 import { Inbox, type InboxOwner } from './inbox.js';
 import { defaultUnpaced, Outbox, type OutboxOwner } from './outbox.js';
-import { deferred, handled, rejected } from './promises.js';
+import { deferred, handled, isThenable, reject, rejected } from './promises.js';
 import { checkCode, codeOf } from './reset-code.js';
 import type { Entry } from './scheduler.js';
 import { checkSource, sendFrom } from './source.js';
@@ -114,7 +114,7 @@ export class CoreStream implements Stream, Entry, InboxOwner, OutboxOwner {
     if (extra.reply === undefined) {
       extra.reply = deferred();
       if (this.#answered) extra.reply.resolve(this.replyHeaders);
-      else if (this.#failure !== undefined) extra.reply.reject(this.#failure);
+      else if (this.#failure !== undefined) reject(extra.reply, this.#failure);
     }
     return extra.reply.promise;
   }
@@ -124,7 +124,7 @@ export class CoreStream implements Stream, Entry, InboxOwner, OutboxOwner {
     if (extra.trailers === undefined) {
       extra.trailers = deferred();
       if (this.inbox.hasEnded) extra.trailers.resolve(extra.peerTrailers);
-      else if (this.#failure !== undefined) extra.trailers.reject(this.#failure);
+      else if (this.#failure !== undefined) reject(extra.trailers, this.#failure);
     }
     return extra.trailers.promise;
   }
@@ -134,7 +134,7 @@ export class CoreStream implements Stream, Entry, InboxOwner, OutboxOwner {
     if (extra.closed === undefined) {
       extra.closed = deferred();
       if (this.#state === 'closed') extra.closed.resolve();
-      else if (this.#failure !== undefined) extra.closed.reject(this.#failure);
+      else if (this.#failure !== undefined) reject(extra.closed, this.#failure);
     }
     return extra.closed.promise;
   }
@@ -298,7 +298,7 @@ export class CoreStream implements Stream, Entry, InboxOwner, OutboxOwner {
   end(trailers?: HeadersInit): Promise<void> {
     const last = trailers === undefined ? null : toHeaders(trailers);
     this.#acceptByUse();
-    return handled(this.outbox.end(last));
+    return this.outbox.end(last);
   }
 
   get writable(): WritableStream<Chunk> {
@@ -409,6 +409,10 @@ export class CoreStream implements Stream, Entry, InboxOwner, OutboxOwner {
     this.#acceptByUse();
   }
 
+  inboxWaits(): void {
+    this.#host.settleLater(this);
+  }
+
   outboxReady(): void {
     this.#host.ready(this);
   }
@@ -475,9 +479,9 @@ export class CoreStream implements Stream, Entry, InboxOwner, OutboxOwner {
   #finish(error: unknown, code: ResetCode, remote: boolean): void {
     this.#state = 'reset';
     const extras = this.#extras;
-    extras?.reply?.reject(error);
-    extras?.trailers?.reject(error);
-    extras?.closed?.reject(error);
+    if (extras?.reply) reject(extras.reply, error);
+    if (extras?.trailers) reject(extras.trailers, error);
+    if (extras?.closed) reject(extras.closed, error);
     this.outbox.fail(error);
     extras?.states?.next('reset');
     const { events } = this.#host;
@@ -491,8 +495,4 @@ export class CoreStream implements Stream, Entry, InboxOwner, OutboxOwner {
     extras?.states?.complete();
     extras?.cleanUp?.();
   }
-}
-
-function isThenable<T>(value: T | PromiseLike<T> | undefined): value is PromiseLike<T> {
-  return typeof (value as PromiseLike<T> | undefined)?.then === 'function';
 }

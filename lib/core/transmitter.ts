@@ -102,7 +102,8 @@ export class Transmitter {
   addCredit(bytes: number): boolean {
     this.credit = this.credit === Number.POSITIVE_INFINITY ? bytes : this.credit + bytes;
     if (this.credit > maxCredit) return false;
-    if (this.credit > this.#widest) this.#widest = this.credit;
+    if (bytes < 0) this.#widest = Math.max(1, this.#widest + bytes);
+    else if (this.credit > this.#widest) this.#widest = this.credit;
     this.#unpark();
     return true;
   }
