@@ -19,6 +19,18 @@ export function deferred<T>(): Deferred<T> {
 
 const ignore = (): void => {};
 
+/** The same for what may have happened already, or have failed. */
+export function deferredSince<T>(happened: boolean, value: T, failure: unknown): Deferred<T> {
+  const result = deferred<T>();
+  if (happened) result.resolve(value);
+  else if (failure !== undefined) result.reject(failure);
+  return result;
+}
+
+export function isThenable<T>(value: T | PromiseLike<T> | undefined): value is PromiseLike<T> {
+  return typeof (value as PromiseLike<T> | undefined)?.then === 'function';
+}
+
 /** Marks a promise that we hand out as handled: whoever ignores it is not punished by an unhandled rejection. */
 export function handled<T>(promise: Promise<T>): Promise<T> {
   promise.catch(ignore);
