@@ -9,12 +9,25 @@ export interface EarlyWindows {
   readonly earlyConnectionWindow: number;
   /** The connection as a whole has a window too. */
   readonly connectionWindow: boolean;
+  /**
+   * Whether the peer keeps to windows: `on`, as it has to; `off`; or `auto`, not before it has shown so. Default `on`.
+   */
+  readonly flowControl?: FlowControl;
 }
+
+export type FlowControl = 'auto' | 'on' | 'off';
 
 /** What the crediting side of a connection asks of it. */
 export interface CreditingHost {
   readonly limits: LimitValues;
+  /** The peer keeps to no windows, as far as we know. */
+  readonly windowless: boolean;
+  /** A reader that stopped is said so on the wire, and needs no more credit. */
+  readonly halfStop: boolean;
   now(): number;
+  /** Too much is unread: nothing more is read until `resumeReading`. */
+  pauseReading(): void;
+  resumeReading(): void;
   /** The last round trip, or NaN; unknown, it is asked for. */
   roundTrip(): number;
   /** Credit is due: it goes with the next batch. */
@@ -27,6 +40,9 @@ export interface CreditingHost {
 /**
  * Who may send us how much: counts what arrives against the windows, and returns credit as readers take it, to the
  * stream and to the connection. Windows grow while their readers keep up, within one budget for the connection.
+ *
+ * A peer that keeps to no windows cannot be held by them: reading pauses while the budget of the connection is unread.
+ * That is several windows of a stream, so that a slow one does not make the others wait at once.
  */
 export class Crediting {
   readonly #host: CreditingHost;
@@ -36,6 +52,7 @@ export class Crediting {
   #due: CoreStream[] = [];
   /** What grown windows have added to the connection's. */
   #grown = 0;
+  #paused = false;
 
   constructor(host: CreditingHost, early: EarlyWindows) {
     this.#host = host;
@@ -51,6 +68,10 @@ export class Crediting {
     this.#count(this.#connection, 0, bytes, this.#early.earlyConnectionWindow - limits.receiveBudgetBytes);
     if (stream === null) this.dropped(bytes);
     else this.#count(stream.inbox.window, stream.id, bytes, this.#early.earlyWindow - limits.windowBytes);
+    if (this.#host.windowless && !this.#paused && this.#connection.unread >= limits.receiveBudgetBytes) {
+      this.#paused = true;
+      this.#host.pauseReading();
+    }
   }
 
   /** The stream's reader took bytes. */
@@ -66,6 +87,12 @@ export class Crediting {
   dropped(bytes: number): void {
     this.#connection.unread -= bytes;
     if (this.#connection.due > 0) this.#host.creditDue();
+    if (!this.#paused || this.#connection.unread >= this.#host.limits.receiveBudgetBytes) return;
+    this.#paused = false;
+    // Not within the reader's release, whose turn it still is.
+    queueMicrotask(() => {
+      if (!this.#paused) this.#host.resumeReading();
+    });
   }
 
   /** Writes the credit frames that are due. */
@@ -81,7 +108,7 @@ export class Crediting {
     const now = this.#host.now();
     for (const stream of streams) {
       stream.creditDue = false;
-      if (!stream.remoteOver && !stream.inbox.isStopped) this.#grant(stream, now);
+      if (!stream.remoteOver && !(stream.inbox.isStopped && this.#host.halfStop)) this.#grant(stream, now);
     }
   }
 
@@ -95,7 +122,7 @@ export class Crediting {
   /** The peer may not have known our window yet: `slack` is what it could assume beyond it. */
   #count(window: ReceiveWindow, id: number, bytes: number, slack: number): void {
     window.received(bytes);
-    if (window.credit >= 0 || window.credit >= -slack) return;
+    if (window.credit >= 0 || window.credit >= -slack || this.#host.windowless) return;
     const whose = id === 0 ? 'the connection' : `stream ${id}`;
     const left = Math.max(0, window.credit + bytes);
     throw new StreamError('flow-control', `${whose}: the peer sent ${bytes} bytes into a window of ${left}`, {
@@ -107,7 +134,7 @@ export class Crediting {
 
   #grant(stream: CoreStream, now: number): void {
     const { window } = stream.inbox;
-    if (window.unread === 0) this.#grow(stream, now);
+    if (window.unread === 0 && !this.#host.windowless) this.#grow(stream, now);
     stream.creditAt = now;
     const bytes = window.due;
     if (bytes === 0) return;

@@ -8,6 +8,8 @@ export interface EndingHost {
   readonly limits: LimitValues;
   readonly openStreams: number;
   readonly isEstablished: boolean;
+  /** The peer reads nothing after our go-away. */
+  readonly goAwayLast: boolean;
   /** Tells the peer, with the error if there is one. */
   sayGoAway(error: StreamError | null): void;
   flush(): void;
@@ -49,7 +51,7 @@ export class Ending {
   close(): void {
     if (this.isGoingAway || this.isOver) return;
     this.isGoingAway = true;
-    this.#host.sayGoAway(null);
+    if (!this.#host.goAwayLast) this.#host.sayGoAway(null);
     const { drainMs } = this.#host.limits;
     this.#deadline(drainMs, () => {
       this.abort(new StreamError('timeout', `streams were still open after the ${drainMs} ms to drain them`));
@@ -72,6 +74,7 @@ export class Ending {
     // After this turn, so that what is being said in it is sent.
     queueMicrotask(() => {
       if (this.isOver) return;
+      if (this.isGoingAway && this.#host.goAwayLast) this.#host.sayGoAway(null);
       this.#host.flush();
       this.#transport.end();
       this.#deadline(this.#host.limits.closeMs, () => {

@@ -23,6 +23,14 @@ export function reject<T>(one: Deferred<T>, error: unknown): void {
 
 const ignore = (): void => {};
 
+/** The same for what may have happened already, or have failed. */
+export function deferredSince<T>(happened: boolean, value: T, failure: unknown): Deferred<T> {
+  const result = deferred<T>();
+  if (happened) result.resolve(value);
+  else if (failure !== undefined) reject(result, failure);
+  return result;
+}
+
 /** Marks a promise that we hand out as handled: whoever ignores it is not punished by an unhandled rejection. */
 export function handled<T>(promise: Promise<T>): Promise<T> {
   promise.catch(ignore);

@@ -27,6 +27,7 @@ import { abortable, type Deferred, deferred, handled, reject } from './promises.
 import { Receiver } from './receiver.js';
 import { CoreStream } from './stream.js';
 import type { StreamHost } from './stream-host.js';
+import { isLocalOver } from './stream-state.js';
 import { Timekeeper, type Watched } from './timekeeper.js';
 import { Transmitter, type TransmitterHost } from './transmitter.js';
 import type { Reason, Wire } from './wire.js';
@@ -97,7 +98,7 @@ export class Session
       ...(transport.remote === undefined ? {} : { remote: transport.remote }),
     };
     this.transmitter = new Transmitter(transport, wire, this);
-    if (profile.connectionWindow) {
+    if (profile.connectionWindow && !this.peer.windowless) {
       this.transmitter.addCredit(this.peer.earlyConnectionWindow);
     }
     this.pings = new Pings(this.#clock, (payload) => {
@@ -127,7 +128,7 @@ export class Session
     const list = toHeaders(headers);
     const refusal = this.#refusal();
     const id = refusal === null ? this.nextId : 0;
-    const stream = new CoreStream(this, id, 'local', list, urgency, this.peer.initialWindow);
+    const stream = new CoreStream(this, id, 'local', list, urgency, this.peer.streamWindow);
     stream.prepare(options.label, undefined);
     if (refusal === null) {
       this.nextId += 2;
@@ -235,8 +236,17 @@ export class Session
     this.crediting.released(stream, bytes);
   }
 
-  dropped(_stream: CoreStream, bytes: number): void {
-    this.crediting.dropped(bytes);
+  dropped(stream: CoreStream, bytes: number): void {
+    if (this.halfStop || !stream.inbox.isStopped) this.crediting.dropped(bytes);
+    else this.#discard(stream, bytes);
+  }
+
+  get dataBeforeReply(): boolean {
+    return this.#wire.dataBeforeReply;
+  }
+
+  get halfStop(): boolean {
+    return this.#wire.features.halfStop;
   }
 
   settleLater(stream: CoreStream): void {
@@ -265,6 +275,7 @@ export class Session
   }
 
   stopped(stream: CoreStream, code: ResetCode): void {
+    if (!this.halfStop) return;
     stream.stopDue = code;
     this.transmitter.ready(stream);
   }
@@ -278,6 +289,27 @@ export class Session
   }
 
   // ------------------------------------------------------------------ from the parts of the connection
+
+  get windowless(): boolean {
+    return this.peer.windowless;
+  }
+
+  pauseReading(): void {
+    this.#receiver.pause('budget');
+  }
+
+  resumeReading(): void {
+    this.#receiver.resume('budget');
+  }
+
+  get mayBeLate(): boolean {
+    if (!this.peer.windowless) return false;
+    return [...this.streams.values()].some((stream) => stream.outbox.bytesOut > 0);
+  }
+
+  get goAwayLast(): boolean {
+    return this.#wire.goAwayLast === true;
+  }
 
   writeCredit(): void {
     this.crediting.write();
@@ -344,6 +376,27 @@ export class Session
   }
 
   // ------------------------------------------------------------------ inside
+
+  /**
+   * The wire cannot say that a reader has stopped: what still comes is dropped, with credit for more, up to a limit. Once
+   * our own half has ended it can be said, by a reset; a peer that only ends is spared it.
+   */
+  #discard(stream: CoreStream, bytes: number): void {
+    this.crediting.released(stream, bytes);
+    if (stream.remoteOver) return;
+    if (isLocalOver(stream.state) && stream.isAnswered) {
+      this.sendReset(stream, 'cancel', '');
+      this.peer.expectLate(stream.id);
+      stream.peerEnded(undefined);
+      return;
+    }
+    stream.discarded += bytes;
+    const { discardBytes } = this.limits;
+    if (stream.discarded <= discardBytes) return;
+    this.sendReset(stream, 'cancel', '');
+    const message = `stream ${stream.id}: more than ${discardBytes} bytes came after its reader had stopped`;
+    stream.fail(new StreamError('limit', message, { streamId: stream.id, reset: 'cancel' }), 'cancel', false);
+  }
 
   /** Why no stream can be opened now, or null. */
   #refusal(): StreamError | null {

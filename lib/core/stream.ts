@@ -15,7 +15,7 @@ import { StreamError } from './errors.js';
 import { noHeaders, toHeaders } from './headers.js';
 import { Inbox, type InboxOwner } from './inbox.js';
 import { defaultUnpaced, Outbox, type OutboxOwner } from './outbox.js';
-import { deferred, handled, isThenable, reject, rejected } from './promises.js';
+import { deferredSince, handled, isThenable, reject, rejected } from './promises.js';
 import { checkCode, codeOf } from './reset-code.js';
 import type { Entry } from './scheduler.js';
 import { checkSource, sendFrom } from './source.js';
@@ -110,33 +110,19 @@ export class CoreStream implements Stream, Entry, InboxOwner, OutboxOwner {
   }
 
   get reply(): Promise<StreamHeaders> {
-    const extra = this.#extra;
-    if (extra.reply === undefined) {
-      extra.reply = deferred();
-      if (this.#answered) extra.reply.resolve(this.replyHeaders);
-      else if (this.#failure !== undefined) reject(extra.reply, this.#failure);
-    }
-    return extra.reply.promise;
+    this.#extra.reply ??= deferredSince(this.#answered, this.replyHeaders, this.#failure);
+    return this.#extra.reply.promise;
   }
 
   get trailers(): Promise<StreamHeaders | undefined> {
     const extra = this.#extra;
-    if (extra.trailers === undefined) {
-      extra.trailers = deferred();
-      if (this.inbox.hasEnded) extra.trailers.resolve(extra.peerTrailers);
-      else if (this.#failure !== undefined) reject(extra.trailers, this.#failure);
-    }
+    extra.trailers ??= deferredSince(this.inbox.hasEnded, extra.peerTrailers, this.#failure);
     return extra.trailers.promise;
   }
 
   get closed(): Promise<void> {
-    const extra = this.#extra;
-    if (extra.closed === undefined) {
-      extra.closed = deferred();
-      if (this.#state === 'closed') extra.closed.resolve();
-      else if (this.#failure !== undefined) reject(extra.closed, this.#failure);
-    }
-    return extra.closed.promise;
+    this.#extra.closed ??= deferredSince(this.#state === 'closed', undefined, this.#failure);
+    return this.#extra.closed.promise;
   }
 
   /** The opener has its answer, or we gave it. */
@@ -354,7 +340,15 @@ export class CoreStream implements Stream, Entry, InboxOwner, OutboxOwner {
     if (this.#answered || this.origin === 'remote') return false;
     this.#answer(headers);
     this.#host.ready(this);
+    // Sources may have waited for this.
+    if (!this.#host.dataBeforeReply) this.outbox.settle();
     return true;
+  }
+
+  /** The wire gives this end nothing to send. */
+  mute(): void {
+    void this.outbox.end(null);
+    this.localEnded();
   }
 
   peerEnded(trailers: StreamHeaders | undefined): void {
@@ -426,7 +420,9 @@ export class CoreStream implements Stream, Entry, InboxOwner, OutboxOwner {
   }
 
   outboxMayTake(bytes: number): boolean {
-    if (this.origin === 'remote' && (this.answer === 'none' || this.answer === 'promised')) return false;
+    if (this.origin === 'remote') {
+      if (this.answer === 'none' || this.answer === 'promised') return false;
+    } else if (!this.#answered && !this.#host.dataBeforeReply) return false;
     return this.#host.mayTake(bytes);
   }
 
@@ -472,7 +468,8 @@ export class CoreStream implements Stream, Entry, InboxOwner, OutboxOwner {
 
   #fail(error: unknown, code: ResetCode, remote: boolean): void {
     this.#failure = error;
-    this.inbox.fail(error);
+    // What the peer had sent to its end stays readable, whatever it does then.
+    if (!remote || !this.inbox.hasEnded) this.inbox.fail(error);
     this.#finish(error, code, remote);
   }
 

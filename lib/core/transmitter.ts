@@ -32,6 +32,8 @@ export class Transmitter {
   credit: number = Number.POSITIVE_INFINITY;
   /** The longest piece of data in one frame. */
   maxDataBytes: number = 64 * 1024;
+  /** Data sent so far. */
+  bytesOut = 0;
   readonly #transport: Transport;
   readonly #host: TransmitterHost;
   readonly #wire: Wire;
@@ -180,6 +182,7 @@ export class Transmitter {
     }
     if (bytes > 0) {
       this.credit -= bytes;
+      this.bytesOut += bytes;
       outbox.moving(bytes).moveTo(this.writer, bytes);
     }
     if (written && end) stream.localEnded();
