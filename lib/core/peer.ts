@@ -130,9 +130,9 @@ export class Peer {
     wireCode: number,
     reason: string,
     headers: StreamHeaders,
+    retryable: boolean = code === 'refused',
   ): void {
     const message = `stream ${stream.id} was refused by the peer (${code})${reason && `: ${reason}`}`;
-    const retryable = code === 'refused';
     const details = { streamId: stream.id, remote: true, wireCode, headers, reset: code, retryable };
     stream.fail(new StreamError('refused', message, details), code, true);
   }
@@ -192,6 +192,15 @@ export class Peer {
     transmitter.addCredit(this.#earlyConnectionWindow - transmitter.bytesOut);
   }
 
+  /** Counts what frames carry beside data, and returns it at once. */
+  padding(stream: CoreStream | null, bytes: number): void {
+    const { crediting } = this.#host;
+    crediting.received(stream, bytes);
+    if (stream === null) return;
+    stream.inbox.window.unread -= bytes;
+    crediting.released(stream, bytes);
+  }
+
   /** The peer changed the window that streams start with, and that of those which have. */
   windows(bytes: number): void {
     const change = bytes - this.initialWindow;
@@ -226,8 +235,7 @@ export class Peer {
   goesAway(lastId: number, error: StreamError | null): void {
     const { events, ending, streams } = this.#host;
     if (events !== null) events.next({ type: 'goaway', at: this.#host.now(), remote: true, lastId });
-    ending.peerGoAway(error);
-    if (error !== null) return;
+    if (error === null) ending.peerGoAway(null);
     for (const stream of [...streams.values()]) {
       // What it has answered it has taken, whatever it counts.
       if (stream.origin === 'remote' || stream.id <= lastId || stream.isAnswered) continue;
@@ -235,7 +243,8 @@ export class Peer {
       const details = { streamId: stream.id, remote: true, retryable: true, reset: 'refused' } as const;
       stream.fail(new StreamError('refused', message, details), 'refused', true);
     }
-    ending.drained();
+    if (error === null) ending.drained();
+    else ending.peerGoAway(error);
   }
 
   /** Our go-away: gives the last id of the peer's that we take. */

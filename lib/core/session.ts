@@ -30,7 +30,7 @@ import type { StreamHost } from './stream-host.js';
 import { isLocalOver } from './stream-state.js';
 import { Timekeeper, type Watched } from './timekeeper.js';
 import { Transmitter, type TransmitterHost } from './transmitter.js';
-import type { Reason, Wire } from './wire.js';
+import type { HeadersUse, Reason, Wire } from './wire.js';
 
 /** What a protocol tells the engine about itself. */
 export interface SessionProfile extends EarlyWindows {
@@ -125,7 +125,7 @@ export class Session
     if (!(Number.isInteger(urgency) && urgency >= 0 && urgency <= 7)) {
       throw new RangeError(`urgency is a whole number from 0 to 7, not ${urgency}`);
     }
-    const list = toHeaders(headers);
+    const list = this.checked(toHeaders(headers), 'open');
     const refusal = this.#refusal();
     const id = refusal === null ? this.nextId : 0;
     const stream = new CoreStream(this, id, 'local', list, urgency, this.peer.streamWindow);
@@ -239,6 +239,11 @@ export class Session
   dropped(stream: CoreStream, bytes: number): void {
     if (this.halfStop || !stream.inbox.isStopped) this.crediting.dropped(bytes);
     else this.#discard(stream, bytes);
+  }
+
+  checked(headers: StreamHeaders, use: HeadersUse): StreamHeaders {
+    this.#wire.checkHeaders?.(headers, use);
+    return headers;
   }
 
   get dataBeforeReply(): boolean {
@@ -406,6 +411,8 @@ export class Session
         retryable: true,
       });
     }
+    const { takesNone } = this.#wire;
+    if (takesNone) return new StreamError('refused', takesNone, { remote: true, reset: 'refused' });
     if (this.nextId <= this.limits.maxStreamId) return null;
     this.#beginClose();
     return new StreamError('limit', `this connection has used up its ids: ${this.nextId} is too high`, {

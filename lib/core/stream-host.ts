@@ -2,7 +2,7 @@ import type { Subject } from 'rxjs';
 import type { ProviderEvent, ResetCode, StreamHeaders } from '../api.js';
 import type { LimitValues } from './limits.js';
 import type { CoreStream } from './stream.js';
-import type { Reason } from './wire.js';
+import type { HeadersUse, Reason } from './wire.js';
 
 /** What a stream asks of its connection. */
 export interface StreamHost {
@@ -11,6 +11,8 @@ export interface StreamHost {
   /** The opener may send data before the answer. */
   readonly dataBeforeReply: boolean;
   now(): number;
+  /** The same headers; throws if the wire cannot carry them. */
+  checked(headers: StreamHeaders, use: HeadersUse): StreamHeaders;
   /** Null while nobody observes. */
   readonly events: Subject<ProviderEvent> | null;
   /** The stream has something for the wire, or may have. */

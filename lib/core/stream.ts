@@ -24,6 +24,7 @@ import type { StreamHost } from './stream-host.js';
 import { isLocalOver, isOver, isRemoteOver, type StreamAction, transition } from './stream-state.js';
 import { statsOf } from './stream-stats.js';
 import { iterate, readableOf, writableOf } from './views.js';
+import type { HeadersUse } from './wire.js';
 
 /** How far the answer of an accepted stream is. */
 type Answer = 'none' | 'promised' | 'ready' | 'written';
@@ -156,7 +157,7 @@ export class CoreStream implements Stream, Entry, InboxOwner, OutboxOwner {
         (error: unknown) => this.#refuseFor(error),
       );
     } else {
-      const reply = toHeaders(headers);
+      const reply = this.#checked(headers, 'accept');
       if (this.#mayAnswer()) this.#answerWith(reply);
     }
     return this;
@@ -165,7 +166,7 @@ export class CoreStream implements Stream, Entry, InboxOwner, OutboxOwner {
   reject(code: ResetCode = 'refused', headers?: HeadersInit): void {
     this.#mustBeRemote('reject');
     checkCode(code);
-    const reply = toHeaders(headers);
+    const reply = this.#checked(headers, 'refuse');
     if (this.isOver) return;
     if (this.answer !== 'none' && this.answer !== 'promised') {
       throw new Error(
@@ -189,7 +190,7 @@ export class CoreStream implements Stream, Entry, InboxOwner, OutboxOwner {
   #settleAnswer(late: HeadersInit): void {
     if (this.isOver || this.answer !== 'promised') return;
     try {
-      this.#answerWith(toHeaders(late));
+      this.#answerWith(this.#checked(late, 'accept'));
     } catch (error) {
       this.#refuseFor(error);
     }
@@ -208,6 +209,10 @@ export class CoreStream implements Stream, Entry, InboxOwner, OutboxOwner {
       toHeaders(StreamError.is(error) ? error.headers : undefined),
       error,
     );
+  }
+
+  #checked(init: HeadersInit | undefined, use: HeadersUse): StreamHeaders {
+    return this.#host.checked(toHeaders(init), use);
   }
 
   #refuse(code: ResetCode, headers: StreamHeaders, cause: unknown): void {
@@ -282,7 +287,7 @@ export class CoreStream implements Stream, Entry, InboxOwner, OutboxOwner {
   }
 
   end(trailers?: HeadersInit): Promise<void> {
-    const last = trailers === undefined ? null : toHeaders(trailers);
+    const last = trailers === undefined ? null : this.#checked(trailers, 'trailers');
     this.#acceptByUse();
     return this.outbox.end(last);
   }
