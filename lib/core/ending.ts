@@ -10,7 +10,8 @@ export interface EndingHost {
   readonly isEstablished: boolean;
   /** Tells the peer, with the error if there is one. */
   sayGoAway(error: StreamError | null): void;
-  flush(): void;
+  /** Gives all frames to the transport, which is ended next. */
+  finish(): void;
   /** Settles everything that waits for the connection. Called once. */
   settle(error: StreamError | null): void;
 }
@@ -72,7 +73,7 @@ export class Ending {
     // After this turn, so that what is being said in it is sent.
     queueMicrotask(() => {
       if (this.isOver) return;
-      this.#host.flush();
+      this.#host.finish();
       this.#transport.end();
       this.#deadline(this.#host.limits.closeMs, () => {
         this.#settle(null);
@@ -106,7 +107,7 @@ export class Ending {
     else if (!isEstablished)
       this.#lose('the connection ended before the peer had said what it speaks', undefined);
     else {
-      this.#host.flush();
+      this.#host.finish();
       this.#settle(null);
       this.#transport.end();
       this.#deadline(limits.closeMs, () => this.#transport.destroy());

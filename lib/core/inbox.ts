@@ -93,6 +93,8 @@ export class Inbox extends PacedQueue<Uint8Array> {
   protected override enqueue(chunk: Uint8Array): void {
     // The first one is kept as it is for now: its reader has most often come before the turn is over.
     if (this.waiting === 0) {
+      // What was in the block is with the reader now.
+      this.#block = null;
       super.enqueue(chunk);
       if (this.#settling) return;
       this.#settling = true;

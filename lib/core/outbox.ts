@@ -157,9 +157,12 @@ export class Outbox {
     this.#push(bytes);
   }
 
-  /** Null if `bytes` more have room now, else a promise for it. */
+  /**
+   * Null if `bytes` more have room now, else a promise for it. Waiting for more than half of the window could be for ever,
+   * since the reader returns credit by halves: that much is enough.
+   */
   room(bytes: number): Promise<void> | null {
-    if (this.hasRoom(bytes)) return null;
+    if (this.#hasRoomFor(bytes)) return null;
     return new Promise((resolve, reject) => {
       this.#room ??= [];
       this.#room.push({ bytes, resolve, reject });
@@ -275,10 +278,14 @@ export class Outbox {
   }
 
   #settleRoom(waiters: RoomWaiter[]): void {
-    const ready = waiters.filter((waiter) => this.hasRoom(waiter.bytes));
+    const ready = waiters.filter((waiter) => this.#hasRoomFor(waiter.bytes));
     if (ready.length === 0) return;
     this.#room = ready.length === waiters.length ? null : waiters.filter((waiter) => !ready.includes(waiter));
     for (const waiter of ready) waiter.resolve();
+  }
+
+  #hasRoomFor(bytes: number): boolean {
+    return this.hasRoom(Math.max(1, Math.min(bytes, this.widest >> 1)));
   }
 
   #letGo(): void {

@@ -315,8 +315,8 @@ export class Session
     return this.streams.size;
   }
 
-  flush(): void {
-    this.transmitter.flush();
+  finish(): void {
+    this.transmitter.finish();
   }
 
   sayGoAway(error: StreamError | null): void {
@@ -325,7 +325,7 @@ export class Session
     const { slot } = this.#events;
     if (slot !== null) slot.next({ type: 'goaway', at: this.now(), remote: false, lastId });
     if (error === null) this.transmitter.schedule();
-    else this.transmitter.flush();
+    else this.transmitter.finish();
   }
 
   giveUp(error: StreamError): void {

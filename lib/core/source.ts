@@ -70,9 +70,8 @@ async function pull(outbox: Outbox, source: Puller, signal: AbortSignal | undefi
   let exhausted = false;
   try {
     for (;;) {
-      // With room for another like the last one, a source of even chunks is never more than the window ahead. Asking for
-      // more than half of it could wait for ever: the reader returns credit by halves.
-      const room = outbox.room(Math.max(1, Math.min(lastBytes, outbox.widest >> 1)));
+      // With room for another like the last one, a source of even chunks is never more than the window ahead.
+      const room = outbox.room(lastBytes);
       if (room !== null) await (signal === undefined ? room : abortable(room, signal, () => {}));
       if (outbox.hasFailed) throw outbox.error;
       signal?.throwIfAborted();

@@ -385,9 +385,10 @@ export class CoreStream implements Stream, Entry, InboxOwner, OutboxOwner {
   /** The connection is lost: bytes that are followed by their end stay readable. */
   lose(error: unknown): void {
     if (this.isOver) return;
-    const complete = this.inbox.hasEnded;
     this.#failure = error;
-    if (!complete) this.inbox.fail(error);
+    // First of all: whoever is told next may turn to this stream again.
+    this.#state = 'reset';
+    if (!this.inbox.hasEnded) this.inbox.fail(error);
     this.#finish(error, 'no-error', false);
   }
 
@@ -472,12 +473,12 @@ export class CoreStream implements Stream, Entry, InboxOwner, OutboxOwner {
 
   #fail(error: unknown, code: ResetCode, remote: boolean): void {
     this.#failure = error;
+    this.#state = 'reset';
     this.inbox.fail(error);
     this.#finish(error, code, remote);
   }
 
   #finish(error: unknown, code: ResetCode, remote: boolean): void {
-    this.#state = 'reset';
     const extras = this.#extras;
     if (extras?.reply) reject(extras.reply, error);
     if (extras?.trailers) reject(extras.trailers, error);

@@ -137,6 +137,12 @@ export class Transmitter {
     this.#flushing = false;
   }
 
+  /** Before the transport is ended: what is in frames goes, whether the transport has room or not. */
+  finish(): void {
+    this.flush();
+    if (this.writer.bytes > 0) this.#transport.write(this.writer.take());
+  }
+
   #collect(): void {
     while (this.writer.bytes < batchBytes) {
       const opening = this.#opening.shift();
