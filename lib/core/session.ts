@@ -19,7 +19,7 @@ import { Crediting, type CreditingHost, type EarlyWindows } from './crediting.js
 import { Ending, type EndingHost } from './ending.js';
 import { StreamError } from './errors.js';
 import { Tap } from './events.js';
-import { toHeaders } from './headers.js';
+import { checkHeaders, toHeaders } from './headers.js';
 import { type LimitBounds, type LimitValues, withLimits } from './limits.js';
 import { Peer, type PeerHost } from './peer.js';
 import { Pings } from './pings.js';
@@ -124,7 +124,7 @@ export class Session
     if (!(Number.isInteger(urgency) && urgency >= 0 && urgency <= 7)) {
       throw new RangeError(`urgency is a whole number from 0 to 7, not ${urgency}`);
     }
-    const list = toHeaders(headers);
+    const list = this.toHeaders(headers);
     const refusal = this.#refusal();
     const id = refusal === null ? this.nextId : 0;
     const stream = new CoreStream(this, id, 'local', list, urgency, this.peer.initialWindow);
@@ -192,6 +192,10 @@ export class Session
 
   now(): number {
     return this.#clock.now();
+  }
+
+  toHeaders(init: HeadersInit | undefined): StreamHeaders {
+    return checkHeaders(toHeaders(init), this.limits, (headers) => this.#wire.headerBytes(headers));
   }
 
   /** Null while nobody observes frames. */

@@ -1,5 +1,5 @@
 import type { Subject } from 'rxjs';
-import type { ProviderEvent, ResetCode, StreamHeaders } from '../api.js';
+import type { HeadersInit, ProviderEvent, ResetCode, StreamHeaders } from '../api.js';
 import type { LimitValues } from './limits.js';
 import type { CoreStream } from './stream.js';
 import type { Reason } from './wire.js';
@@ -9,6 +9,8 @@ export interface StreamHost {
   readonly protocol: string;
   readonly limits: LimitValues;
   now(): number;
+  /** Makes headers of what an application gives; throws where that cannot be sent. */
+  toHeaders(init: HeadersInit | undefined): StreamHeaders;
   /** Null while nobody observes. */
   readonly events: Subject<ProviderEvent> | null;
   /** The stream has something for the wire, or may have. */

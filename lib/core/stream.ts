@@ -12,7 +12,7 @@ import type {
   StreamStats,
 } from '../api.js';
 import { StreamError } from './errors.js';
-import { noHeaders, toHeaders } from './headers.js';
+import { noHeaders } from './headers.js';
 import { Inbox, type InboxOwner } from './inbox.js';
 import { defaultUnpaced, Outbox, type OutboxOwner } from './outbox.js';
 import { deferred, handled, isThenable, reject, rejected } from './promises.js';
@@ -170,7 +170,7 @@ export class CoreStream implements Stream, Entry, InboxOwner, OutboxOwner {
         (error: unknown) => this.#refuseFor(error),
       );
     } else {
-      const reply = toHeaders(headers);
+      const reply = this.#host.toHeaders(headers);
       if (this.#mayAnswer()) this.#answerWith(reply);
     }
     return this;
@@ -179,7 +179,7 @@ export class CoreStream implements Stream, Entry, InboxOwner, OutboxOwner {
   reject(code: ResetCode = 'refused', headers?: HeadersInit): void {
     this.#mustBeRemote('reject');
     checkCode(code);
-    const reply = toHeaders(headers);
+    const reply = this.#host.toHeaders(headers);
     if (this.isOver) return;
     if (this.answer !== 'none' && this.answer !== 'promised') {
       throw new Error(
@@ -203,7 +203,7 @@ export class CoreStream implements Stream, Entry, InboxOwner, OutboxOwner {
   #settleAnswer(late: HeadersInit): void {
     if (this.isOver || this.answer !== 'promised') return;
     try {
-      this.#answerWith(toHeaders(late));
+      this.#answerWith(this.#host.toHeaders(late));
     } catch (error) {
       this.#refuseFor(error);
     }
@@ -219,7 +219,7 @@ export class CoreStream implements Stream, Entry, InboxOwner, OutboxOwner {
     if (this.isOver || this.answer !== 'promised') return;
     this.#refuse(
       codeOf(error, 'refused'),
-      toHeaders(StreamError.is(error) ? error.headers : undefined),
+      (StreamError.is(error) ? error.headers : undefined) ?? noHeaders,
       error,
     );
   }
@@ -296,7 +296,7 @@ export class CoreStream implements Stream, Entry, InboxOwner, OutboxOwner {
   }
 
   end(trailers?: HeadersInit): Promise<void> {
-    const last = trailers === undefined ? null : toHeaders(trailers);
+    const last = trailers === undefined ? null : this.#host.toHeaders(trailers);
     this.#acceptByUse();
     return this.outbox.end(last);
   }

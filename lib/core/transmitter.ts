@@ -11,6 +11,9 @@ const batchBytes = 128 * 1024;
 /** First bytes that travel with the opening frame; more would make the openings of others wait. */
 const openingBytes = 2048;
 
+/** Data in a frame that has headers too; with the longest of them, it must not exceed what any peer takes. */
+const preludeBytes = 16 * 1024;
+
 /** What the sending side asks of its connection. */
 export interface TransmitterHost {
   readonly limits: LimitValues;
@@ -165,7 +168,8 @@ export class Transmitter {
     if (stream.isOver) return;
     const { outbox } = stream;
     const wire = this.#wire;
-    let bytes = this.#mayMove(stream, quantum);
+    const prelude = !stream.announced || stream.answer === 'ready';
+    let bytes = this.#mayMove(stream, prelude ? Math.min(quantum, preludeBytes) : quantum);
     let end = outbox.wantsEnd && bytes === outbox.queued && outbox.trailers === null;
     let written = false;
     if (!stream.announced) {

@@ -19,6 +19,9 @@ export interface Wire {
   /** The opener may send data before the answer. */
   readonly dataBeforeReply: boolean;
 
+  /** How long a header block would be. */
+  headerBytes(headers: StreamHeaders): number;
+
   /** What goes first, before any frame of the engine's. */
   preface(): void;
   /**
