@@ -8,6 +8,7 @@ export interface EndingHost {
   readonly limits: LimitValues;
   readonly openStreams: number;
   readonly isEstablished: boolean;
+  readonly isMidFrame: boolean;
   /** Tells the peer, with the error if there is one. */
   sayGoAway(error: StreamError | null): void;
   /** Gives all frames to the transport, which is ended next. */
@@ -101,11 +102,12 @@ export class Ending {
 
   /** The peer's side of the transport has ended. */
   transportEnded(): void {
-    const { openStreams, isEstablished, limits } = this.#host;
+    const { openStreams, isEstablished, isMidFrame, limits } = this.#host;
     if (this.isOver) this.#transport.end();
     else if (openStreams > 0) this.#lose(`the connection ended with ${openStreams} streams open`, undefined);
     else if (!isEstablished)
       this.#lose('the connection ended before the peer had said what it speaks', undefined);
+    else if (isMidFrame) this.#lose('the connection ended in the middle of a frame', undefined);
     else {
       this.#host.finish();
       this.#settle(null);

@@ -315,6 +315,10 @@ export class Session
     if (slot !== null) slot.next({ type, stream, at: this.now(), side });
   }
 
+  get isMidFrame(): boolean {
+    return this.#wire.isMidFrame;
+  }
+
   get openStreams(): number {
     return this.streams.size;
   }
@@ -324,6 +328,7 @@ export class Session
   }
 
   sayGoAway(error: StreamError | null): void {
+    if (error === null) this.transmitter.announceAll();
     const lastId = this.peer.goAway();
     this.#wire.goAway(lastId, error);
     const { slot } = this.#events;

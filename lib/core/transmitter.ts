@@ -44,6 +44,8 @@ export class Transmitter {
   readonly #parked: Set<CoreStream> = new Set();
   #widest = 1;
   #queued = 0;
+  /** Queued bytes have gone: whoever waits for room is to be told. */
+  #roomAgain = false;
   #blocked = false;
   #scheduled = false;
   #flushing = false;
@@ -93,6 +95,16 @@ export class Transmitter {
 
   queued(bytes: number): void {
     this.#queued += bytes;
+    if (bytes >= 0 || this.#parked.size === 0) return;
+    this.#roomAgain = true;
+    this.schedule();
+  }
+
+  /** Puts all openings into frames now: what is said next comes behind them. */
+  announceAll(): void {
+    for (let stream = this.#opening.shift(); stream !== undefined; stream = this.#opening.shift()) {
+      this.#visit(stream, openingBytes);
+    }
   }
 
   mayTake(bytes: number): boolean {
@@ -131,6 +143,10 @@ export class Transmitter {
     this.#scheduled = false;
     if (this.#over || this.#flushing) return;
     this.#flushing = true;
+    if (this.#roomAgain) {
+      this.#roomAgain = false;
+      this.#unpark();
+    }
     this.#host.writeCredit();
     while (!this.#blocked && !this.#over) {
       this.#collect();
