@@ -2,6 +2,7 @@ import type { Transport } from '../api.js';
 import type { Clock } from './clock.js';
 import { StreamError } from './errors.js';
 import type { LimitValues } from './limits.js';
+import { microtask } from './promises.js';
 
 /** What the end of a connection asks of it. */
 export interface EndingHost {
@@ -72,7 +73,7 @@ export class Ending {
     if (!this.isGoingAway && !this.peerIsGoingAway) return;
     this.#ending = true;
     // After this turn, so that what is being said in it is sent.
-    queueMicrotask(() => {
+    microtask(() => {
       if (this.isOver) return;
       this.#host.finish();
       this.#transport.end();

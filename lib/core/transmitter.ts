@@ -1,6 +1,7 @@
 import type { Transport } from '../api.js';
 import { FrameWriter } from './frame-writer.js';
 import type { LimitValues } from './limits.js';
+import { microtask } from './promises.js';
 import { Fifo, Scheduler } from './scheduler.js';
 import type { CoreStream } from './stream.js';
 import { maxCredit } from './window.js';
@@ -73,7 +74,7 @@ export class Transmitter {
     if (this.#scheduled || this.#over) return;
     this.#scheduled = true;
     if (this.#blocked) this.#host.answersWaiting(this.writer.bytes);
-    queueMicrotask(this.#flush);
+    microtask(this.#flush);
   }
 
   open(stream: CoreStream): void {
