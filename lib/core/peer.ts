@@ -76,7 +76,11 @@ export class Peer {
     if (this.#isOurs(id)) throw protocolError(`the peer opened stream ${id}, which is ours to open`);
     if (id <= this.#lastId) throw protocolError(`the peer opened stream ${id} after ${this.#lastId}`);
     this.#lastId = id;
-    if (id > this.#goAwayId) return null;
+    if (ending.isOver) return null;
+    if (id > this.#goAwayId) {
+      this.fault('refusal');
+      return null;
+    }
     if (StreamError.is(headers)) {
       this.#refuse(id, headers.code === 'limit' ? 'limit' : 'protocol-error', headers.message, 'error');
     } else if (ending.isGoingAway || this.#openStreams >= limits.maxStreams) {
@@ -137,6 +141,8 @@ export class Peer {
     const message = `stream ${stream.id} was reset by the peer (${code})${reason && `: ${reason}`}`;
     const details = { streamId: stream.id, remote: true, wireCode, reset: code };
     stream.fail(new StreamError('reset', message, details), code, true);
+    // It knows that the stream is over, and has no more to say on it.
+    this.#tombstones.delete(stream.id);
   }
 
   stopped(stream: CoreStream, code: ResetCode, wireCode: number): void {
@@ -154,7 +160,7 @@ export class Peer {
   /** A stream is over. */
   forget(stream: CoreStream): void {
     if (stream.origin === 'remote') this.#openStreams--;
-    this.#lateFrames = Math.min(this.#lateFrames + lateFramesPerStream, mostLateFrames);
+    this.#expectLate();
     if (stream.state === 'reset') this.#tombstones.add(stream.id, this.#host.now());
   }
 
@@ -233,9 +239,14 @@ export class Peer {
     return id % 2 === this.#host.nextId % 2;
   }
 
+  #expectLate(): void {
+    this.#lateFrames = Math.min(this.#lateFrames + lateFramesPerStream, mostLateFrames);
+  }
+
   #refuse(id: number, code: Reason, reason: string, fault: Fault): void {
     this.fault(fault);
     this.#tombstones.add(id, this.#host.now());
+    this.#expectLate();
     this.#host.sendRefusalOf(id, code, reason, noHeaders);
   }
 

@@ -15,6 +15,14 @@ export function deferred<T>(): Deferred<T> {
   return { promise, resolve, reject: onReject };
 }
 
+/** The same for what may have happened already, or have failed. */
+export function deferredSince<T>(happened: boolean, value: T, failure: unknown): Deferred<T> {
+  const result = deferred<T>();
+  if (happened) result.resolve(value);
+  else if (failure !== undefined) reject(result, failure);
+  return result;
+}
+
 /** Rejects, and marks as handled only now: most promises are never rejected, and the mark is a promise of its own. */
 export function reject<T>(one: Deferred<T>, error: unknown): void {
   one.reject(error);

@@ -315,6 +315,10 @@ export class Session
     if (slot !== null) slot.next({ type, stream, at: this.now(), side });
   }
 
+  get isRecognised(): boolean {
+    return this.#wire.isRecognised;
+  }
+
   get isMidFrame(): boolean {
     return this.#wire.isMidFrame;
   }
