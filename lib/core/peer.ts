@@ -146,7 +146,8 @@ export class Peer {
   }
 
   stopped(stream: CoreStream, code: ResetCode, wireCode: number): void {
-    this.fault('reset');
+    // The first STOP of a stream costs us no more than its end would.
+    if (stream.outbox.hasFailed || stream.outbox.hasEnded) this.fault('useless');
     stream.peerStopped(code, wireCode);
   }
 

@@ -210,7 +210,7 @@ describe('too much that is of no use: calm', () => {
   };
   const floods: [what: string, one: (count: number) => Uint8Array][] = [
     ['resets', (count) => b.join(b.open(2 * count + 3), b.reset(2 * count + 3, 5))],
-    ['stops', (count) => b.join(b.open(2 * count + 3), b.stop(2 * count + 3, 5))],
+    ['second stops', (count) => (count === 0 ? b.join(b.stop(1, 5), b.stop(1, 5)) : b.stop(1, 5))],
     ['pings', () => b.ping()],
     ['pongs that nobody asked for', () => b.pong()],
     ['unknown types', (count) => b.frame(12 + (count % 12), 0)],
