@@ -11,6 +11,9 @@ export interface EarlyWindows {
   readonly connectionWindow: boolean;
 }
 
+/** Less is not worth a frame, whoever waits for it. */
+const leastCreditBytes = 4096;
+
 /** What the crediting side of a connection asks of it. */
 export interface CreditingHost {
   readonly limits: LimitValues;
@@ -36,6 +39,8 @@ export class Crediting {
   #due: CoreStream[] = [];
   /** What grown windows have added to the connection's. */
   #grown = 0;
+  /** What unread streams were lent out of the same budget, so that the others can go on. */
+  #lent = 0;
 
   constructor(host: CreditingHost, early: EarlyWindows) {
     this.#host = host;
@@ -49,13 +54,14 @@ export class Crediting {
   received(stream: CoreStream | null, bytes: number): void {
     const { limits } = this.#host;
     this.#count(this.#connection, 0, bytes, this.#early.earlyConnectionWindow - limits.receiveBudgetBytes);
+    this.#lend();
     if (stream === null) this.dropped(bytes);
     else this.#count(stream.inbox.window, stream.id, bytes, this.#early.earlyWindow - limits.windowBytes);
   }
 
   /** The stream's reader took bytes. */
   released(stream: CoreStream, bytes: number): void {
-    this.dropped(bytes);
+    if (!stream.isLeftBehind) this.dropped(bytes);
     if (stream.remoteOver || stream.creditDue || stream.inbox.window.due === 0) return;
     stream.creditDue = true;
     this.#due.push(stream);
@@ -65,12 +71,13 @@ export class Crediting {
   /** Bytes are gone, of whatever stream: the connection has room for others. */
   dropped(bytes: number): void {
     this.#connection.unread -= bytes;
+    if (this.#lent > 0) this.#takeBack();
     if (this.#connection.due > 0) this.#host.creditDue();
   }
 
   /** Writes the credit frames that are due. */
   write(): void {
-    const bytes = this.#early.connectionWindow ? this.#connection.due : 0;
+    const bytes = this.#early.connectionWindow ? this.#connectionDue() : 0;
     if (bytes > 0) {
       this.#connection.grant(bytes);
       this.#host.sendCredit(0, bytes);
@@ -85,11 +92,44 @@ export class Crediting {
     }
   }
 
+  /** Half a window is worth a frame; so is less, if the peer is about to run out. */
+  #connectionDue(): number {
+    const { due, target, credit, unread } = this.#connection;
+    const owed = target - credit - unread;
+    return this.#lent > 0 && owed >= leastCreditBytes ? owed : due;
+  }
+
   /** Takes back what the window of a stream that is over had grown. */
   forget(stream: CoreStream): void {
     const grown = stream.inbox.window.target - this.#host.limits.windowBytes;
     this.#grown -= grown;
     this.#connection.target -= grown;
+    // Nobody may ever read what is left in it, and the connection must not wait for that.
+    const { inbox } = stream;
+    if (inbox.hasReader || inbox.hasFailed) return;
+    stream.isLeftBehind = true;
+    this.dropped(inbox.window.unread);
+  }
+
+  /**
+   * Streams that nobody reads hold on to the connection's window. Before they have all of it, it is widened by another
+   * stream's worth, as far as the budget for growth goes.
+   */
+  #lend(): void {
+    const { limits } = this.#host;
+    const { unread, credit, target } = this.#connection;
+    if (unread * 2 < target || credit > limits.windowBytes) return;
+    const more = Math.min(limits.windowBytes, limits.growthBudgetBytes - this.#grown - this.#lent);
+    if (more <= 0) return;
+    this.#lent += more;
+    this.#connection.target += more;
+    this.#host.creditDue();
+  }
+
+  #takeBack(): void {
+    if (this.#connection.unread * 2 > this.#host.limits.receiveBudgetBytes) return;
+    this.#connection.target -= this.#lent;
+    this.#lent = 0;
   }
 
   /** The peer may not have known our window yet: `slack` is what it could assume beyond it. */
@@ -121,7 +161,10 @@ export class Crediting {
   #grow(stream: CoreStream, now: number): void {
     const { limits } = this.#host;
     const { window } = stream.inbox;
-    const most = Math.min(limits.maxWindowBytes, window.target + limits.growthBudgetBytes - this.#grown);
+    const most = Math.min(
+      limits.maxWindowBytes,
+      window.target + limits.growthBudgetBytes - this.#grown - this.#lent,
+    );
     if (window.target >= most) return;
     const rtt = this.#host.roundTrip();
     const grown =

@@ -21,7 +21,7 @@ export interface LimitValues {
   maxWindowBytes: number;
   /** Unread bytes of one connection, all its streams together. */
   receiveBudgetBytes: number;
-  /** What grown windows may add to `receiveBudgetBytes`, all streams together. */
+  /** What grown windows, and unread streams beside others, may add to `receiveBudgetBytes`. Default 0 if that is set. */
   growthBudgetBytes: number;
   /** Bytes of one stream taken from its source and not yet with the transport. */
   streamQueueBytes: number;
@@ -160,6 +160,8 @@ export function withLimits(
     result.maxWindowBytes = result.windowBytes;
   }
   result.windowBytes = Math.min(result.windowBytes, result.maxWindowBytes);
+  if (own.receiveBudgetBytes !== undefined && own.growthBudgetBytes === undefined)
+    result.growthBudgetBytes = 0;
   if (own.receiveBudgetBytes === undefined) {
     result.receiveBudgetBytes = Math.max(result.receiveBudgetBytes, result.windowBytes);
   }

@@ -51,14 +51,13 @@ export class Outbox {
   bytesOut = 0;
   trailers: StreamHeaders | null = null;
   error: unknown = undefined;
-  /** Told of a failure while a source is being observed. */
-  onFail: ((error: unknown) => void) | null = null;
   readonly #owner: OutboxOwner;
   readonly #queueBytes: number;
   #queue: ByteQueue | null = null;
   #waiters: Waiter[] | null = null;
   #room: RoomWaiter[] | null = null;
   #holds: Release[] | null = null;
+  #onFail: Set<(error: unknown) => void> | null = null;
   #ending = false;
   #ended = false;
   #failed = false;
@@ -110,6 +109,12 @@ export class Outbox {
   hasRoom(bytes: number): boolean {
     const queued = this.queued;
     return queued + bytes <= this.window && queued < this.#queueBytes && this.#owner.outboxMayTake(bytes);
+  }
+
+  /** Who is told of a failure: each source on its way. */
+  get onFail(): Set<(error: unknown) => void> {
+    this.#onFail ??= new Set();
+    return this.#onFail;
   }
 
   /** Takes bytes; resolves once they are in the window. */
@@ -238,7 +243,7 @@ export class Outbox {
     const room = this.#room;
     this.#room = null;
     if (room !== null) for (const waiter of room) waiter.reject(error);
-    this.onFail?.(error);
+    if (this.#onFail !== null) for (const listener of [...this.#onFail]) listener(error);
     this.#letGo();
   }
 

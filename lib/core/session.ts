@@ -239,8 +239,8 @@ export class Session
     this.crediting.released(stream, bytes);
   }
 
-  dropped(_stream: CoreStream, bytes: number): void {
-    this.crediting.dropped(bytes);
+  dropped(stream: CoreStream, bytes: number): void {
+    if (!stream.isLeftBehind) this.crediting.dropped(bytes);
   }
 
   settleLater(stream: CoreStream): void {
@@ -408,7 +408,7 @@ export class Session
   }
 
   #beginClose(): void {
-    for (const stream of this.backlog.withdrawAll()) stream.reject('refused');
+    for (const stream of this.backlog.withdrawAll()) if (!stream.isAnswered) stream.reject('refused');
     this.ending.close();
   }
 

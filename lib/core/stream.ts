@@ -50,6 +50,8 @@ export class CoreStream implements Stream, Entry, InboxOwner, OutboxOwner {
   creditDue = false;
   /** When credit was last returned: for the growth of the window. */
   creditAt = 0;
+  /** Over, and read by nobody: what waits in it is no longer the connection's. */
+  isLeftBehind = false;
   /** Discarded after `stop()`, where the wire has no STOP. */
   discarded = 0;
   readonly #host: StreamHost;

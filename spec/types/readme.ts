@@ -1,12 +1,13 @@
 /** The README's code, compiled. Nothing here runs. */
 import { filter, map, scan } from 'rxjs';
-import { pullMap, type Stream } from 'rxmux';
-import { connect, framer, listen } from 'rxmux/node';
+import { pullMap } from 'rxmux';
+import { connect, framer, listen, type Stream } from 'rxmux/node';
 
 export async function twelveLines(): Promise<void> {
   const listener = await listen('tcp://127.0.0.1:0', framer);
   listener.accept$.subscribe((connection) => {
-    connection.accept$.subscribe((stream) => stream.send(stream.data$)); // echo, with backpressure
+    const echo = (stream: Stream) => stream.send(stream.data$); // with backpressure
+    connection.accept$.subscribe({ next: echo, error: console.error });
   });
 
   const connection = await connect(listener.address, framer);
