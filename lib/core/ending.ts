@@ -23,6 +23,7 @@ export interface EndingHost {
 /** Whoever goes on sending after we have given up is read and discarded up to here, so that our reason can arrive. */
 const lastWordsBytes = 1024 * 1024;
 const lastWordsMs = 1000;
+const strangerMs = 200;
 
 /**
  * How a connection ends:
@@ -79,7 +80,9 @@ export class Ending {
       if (this.isOver) return;
       this.#host.finish();
       this.#transport.end();
-      this.#deadline(this.#host.limits.closeMs, () => {
+      // Who has said nothing yet is not waited for.
+      const { isEstablished, limits } = this.#host;
+      this.#deadline(isEstablished ? limits.closeMs : Math.min(limits.closeMs, strangerMs), () => {
         this.#settle(null);
         this.#transport.destroy();
       });

@@ -108,6 +108,9 @@ export function checkHeaders(
   for (const [name, value] of headers) {
     count++;
     length += name.length + value.length;
+    if (name.length > limits.maxHeaderNameBytes || value.length > limits.maxHeaderValueBytes) {
+      throw new RangeError(`header "${name.slice(0, 40)}" is too long: ${value.length} characters`);
+    }
   }
   if (count > limits.maxHeaders)
     throw new RangeError(`${count} headers are too many: ${limits.maxHeaders} is the limit`);

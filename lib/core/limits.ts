@@ -112,8 +112,8 @@ export const defaultLimits: LimitValues = {
 
   resetBurst: 200,
   resetsPerSecond: 50,
-  refusalBurst: 2000,
-  refusalsPerSecond: 200,
+  refusalBurst: 10_000,
+  refusalsPerSecond: 500,
   errorBurst: 100,
   errorsPerSecond: 10,
   pingBurst: 16,

@@ -136,7 +136,8 @@ export class Peer {
   }
 
   reset(stream: CoreStream, code: ResetCode, wireCode: number, reason: string): void {
-    this.fault('reset');
+    // Opening and resetting costs us work; a reset of what we opened ourselves does not.
+    if (stream.origin === 'remote') this.fault('reset');
     if (stream.origin === 'remote') this.#host.backlog.withdraw(stream);
     const message = `stream ${stream.id} was reset by the peer (${code})${reason && `: ${reason}`}`;
     const details = { streamId: stream.id, remote: true, wireCode, reset: code };

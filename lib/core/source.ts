@@ -37,7 +37,9 @@ export function takeFrom(outbox: Outbox, source: ByteSource, options: SendOption
 /** A source that is none is the caller's mistake. */
 export function checkSource(source: unknown): void {
   if (isChunk(source)) return;
-  const form = source as Record<PropertyKey, unknown> | null | undefined;
+  const form = ArrayBuffer.isView(source)
+    ? undefined
+    : (source as Record<PropertyKey, unknown> | null | undefined);
   const ways: PropertyKey[] = ['subscribe', Symbol.asyncIterator, Symbol.iterator, 'getReader'];
   if (typeof form === 'object' && form !== null && ways.some((way) => typeof form[way] === 'function'))
     return;
