@@ -3,7 +3,7 @@ import type { StreamEnd } from './model-end.js';
 import { type Complaint, Deliberate, otherSide, type StreamPair, type World } from './model-world.js';
 
 /** Whether something befell the stream, or one that it was joined with, that its application asked for. */
-export function isDisturbed(pair: StreamPair, seen: Set<StreamPair> = new Set()): boolean {
+function isDisturbed(pair: StreamPair, seen: Set<StreamPair> = new Set()): boolean {
   if (seen.has(pair)) return false;
   seen.add(pair);
   if (pair.rejected || pair.stopped.includes(true)) return true;
@@ -92,7 +92,8 @@ export function judgeWindows(world: World): void {
     for (const end of world.ends) {
       if (end.side !== side) continue;
       const { queuedIn, bytesIn } = end.stream.stats;
-      unread += queuedIn;
+      // What is left in a stream that is over is the application's, and no longer the connection's.
+      if (!end.isOver) unread += queuedIn;
       const most = Math.max(maxWindowBytes, 16_384);
       if (queuedIn > most) end.fail(`${queuedIn} bytes are unread in a window of ${most}`);
       if (end.reader !== 'over' && bytesIn - end.incoming.consumed > most) {

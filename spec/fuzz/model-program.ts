@@ -93,7 +93,7 @@ function someHeaders(world: World): Pairs {
   return Array.from({ length: count }, (_, at) => [`x-${at % 5}`, 'v'.repeat(random.integer(0, 40))]);
 }
 
-export function open(world: World, side: Side): void {
+function open(world: World, side: Side): void {
   const { random } = world;
   const headers = someHeaders(world);
   const options: NewStreamOptions = {};
@@ -105,7 +105,7 @@ export function open(world: World, side: Side): void {
   }
   const stream = world.providers[side].newStream(headers, options);
   // A side whose ids are used up closes by itself.
-  if (stream.id === 0 && world.plan.limits[side].maxStreamId !== undefined) world.closing[side] = true;
+  if (stream.id === 0 && world.plan.limits[side].maxStreamId !== undefined) world.closes(side);
   const end = world.opened(side, stream, headers);
   if (leaving === null) return;
   world.later(() => {
@@ -113,7 +113,7 @@ export function open(world: World, side: Side): void {
   }, 20);
 }
 
-export function ping(world: World, side: Side): void {
+function ping(world: World, side: Side): void {
   void world.watch('ping', world.providers[side].ping()).then(
     (rtt) => {
       if (!(rtt >= 0)) world.sim.fail(`a round trip of ${rtt} ms`);
@@ -124,7 +124,7 @@ export function ping(world: World, side: Side): void {
 
 export function close(world: World, side: Side): void {
   world.sim.say(`${side === 0 ? 'client' : 'server'} closes`);
-  world.closing[side] = true;
+  world.closes(side);
   void world.watch('close()', world.providers[side].close()).catch(() => {});
 }
 
@@ -164,7 +164,7 @@ function acceptLater(world: World, end: StreamEnd, headers: Pairs, refuses: bool
   end.stream.accept(reply);
 }
 
-export function beginSending(world: World, end: StreamEnd): void {
+function beginSending(world: World, end: StreamEnd): void {
   if (end.writer !== 'idle') return;
   end.use();
   world.random.pick(sendings)(end);

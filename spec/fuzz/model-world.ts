@@ -12,6 +12,9 @@ export function otherSide(side: Side): Side {
   return side === 0 ? 1 : 0;
 }
 
+/** How long a closing end waits for another that has said nothing (lib/core/ending.ts). */
+const strangerMs = 200;
+
 /** What the program itself gives as a reason: whoever waits may get it back. */
 export class Deliberate extends Error {}
 
@@ -110,6 +113,21 @@ export class World {
       },
     );
     return promise;
+  }
+
+  /** That side closes. If the other has not said a word yet, it is soon not waited for, and may see a cut. */
+  closes(side: Side): void {
+    this.closing[side] = true;
+    const provider = this.providers[side] as Provider & { readonly isEstablished: boolean };
+    if (provider.isEstablished) return;
+    let isClosed = false;
+    const closed = (): void => {
+      isClosed = true;
+    };
+    provider.closed.then(closed, closed);
+    this.sim.after(strangerMs - 1, () => {
+      if (!isClosed) this.dead ??= 'cut';
+    });
   }
 
   /** Calls `task` in a while, or when the program is over, whichever comes first. */

@@ -91,7 +91,7 @@ class Pipe implements Actor {
     if (bytes.byteLength === 0) return true;
     this.#chunks.push({ bytes, at: this.#sim.now + this.#discipline.latencyMs });
     this.#bytes += bytes.byteLength;
-    this.#needsDrain = this.#bytes > this.#discipline.capacityBytes;
+    this.#needsDrain ||= this.#bytes > this.#discipline.capacityBytes;
     return !this.#needsDrain;
   }
 
