@@ -42,7 +42,8 @@ export interface CreditingHost {
  * stream and to the connection. Windows grow while their readers keep up, within one budget for the connection.
  *
  * A peer that keeps to no windows cannot be held by them: reading pauses while the budget of the connection is unread.
- * That is several windows of a stream, so that a slow one does not make the others wait at once.
+ * That is several windows of a stream, so that a slow one does not make the others wait at once. It gets no credit
+ * either: a frame that reaches a socket which its owner has just closed can cost us the last bytes of the connection.
  */
 export class Crediting {
   readonly #host: CreditingHost;
@@ -53,6 +54,8 @@ export class Crediting {
   /** What grown windows have added to the connection's. */
   #grown = 0;
   #paused = false;
+  /** The peer sent more than it had credit for, and nobody had expected otherwise. */
+  #overran = false;
 
   constructor(host: CreditingHost, early: EarlyWindows) {
     this.#host = host;
@@ -77,7 +80,7 @@ export class Crediting {
   /** The stream's reader took bytes. */
   released(stream: CoreStream, bytes: number): void {
     this.dropped(bytes);
-    if (stream.remoteOver || stream.creditDue || stream.inbox.window.due === 0) return;
+    if (stream.remoteOver || stream.creditDue || this.#owed(stream.inbox.window) === 0) return;
     stream.creditDue = true;
     this.#due.push(stream);
     this.#host.creditDue();
@@ -86,7 +89,7 @@ export class Crediting {
   /** Bytes are gone, of whatever stream: the connection has room for others. */
   dropped(bytes: number): void {
     this.#connection.unread -= bytes;
-    if (this.#connection.due > 0) this.#host.creditDue();
+    if (this.#owed(this.#connection) > 0) this.#host.creditDue();
     if (!this.#paused || this.#connection.unread >= this.#host.limits.receiveBudgetBytes) return;
     this.#paused = false;
     // Not within the reader's release, whose turn it still is.
@@ -97,7 +100,7 @@ export class Crediting {
 
   /** Writes the credit frames that are due. */
   write(): void {
-    const bytes = this.#early.connectionWindow ? this.#connection.due : 0;
+    const bytes = this.#early.connectionWindow ? this.#owed(this.#connection) : 0;
     if (bytes > 0) {
       this.#connection.grant(bytes);
       this.#host.sendCredit(0, bytes);
@@ -122,7 +125,11 @@ export class Crediting {
   /** The peer may not have known our window yet: `slack` is what it could assume beyond it. */
   #count(window: ReceiveWindow, id: number, bytes: number, slack: number): void {
     window.received(bytes);
-    if (window.credit >= 0 || window.credit >= -slack || this.#host.windowless) return;
+    if (window.credit >= 0 || window.credit >= -slack) return;
+    if (this.#host.windowless) {
+      this.#overran = true;
+      return;
+    }
     const whose = id === 0 ? 'the connection' : `stream ${id}`;
     const left = Math.max(0, window.credit + bytes);
     throw new StreamError('flow-control', `${whose}: the peer sent ${bytes} bytes into a window of ${left}`, {
@@ -132,11 +139,20 @@ export class Crediting {
     });
   }
 
+  /**
+   * Credit to give back. A peer that has shown no windows must have used all it had: it stops there if it keeps to them
+   * after all, and is found out if it does not.
+   */
+  #owed(window: ReceiveWindow): number {
+    if (this.#host.windowless && (this.#overran || window.credit > 0)) return 0;
+    return window.due;
+  }
+
   #grant(stream: CoreStream, now: number): void {
     const { window } = stream.inbox;
     if (window.unread === 0 && !this.#host.windowless) this.#grow(stream, now);
     stream.creditAt = now;
-    const bytes = window.due;
+    const bytes = this.#owed(window);
     if (bytes === 0) return;
     window.grant(bytes);
     this.#host.sendCredit(stream.id, bytes);

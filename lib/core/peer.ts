@@ -187,8 +187,13 @@ export class Peer {
   keepsToWindows(): void {
     if (!this.windowless) return;
     this.windowless = false;
-    const { streams, transmitter } = this.#host;
-    for (const { outbox } of streams.values()) outbox.limit(this.initialWindow);
+    const { streams, transmitter, crediting } = this.#host;
+    for (const stream of streams.values()) {
+      stream.outbox.limit(this.initialWindow);
+      // Credit was kept back until now.
+      crediting.released(stream, 0);
+    }
+    crediting.dropped(0);
     transmitter.addCredit(this.#earlyConnectionWindow - transmitter.bytesOut);
   }
 

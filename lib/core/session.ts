@@ -296,6 +296,10 @@ export class Session
     return [...this.streams.values()].some((stream) => stream.outbox.bytesOut > 0);
   }
 
+  drainNextTurn(): void {
+    this.#clock.soon(() => this.#drained());
+  }
+
   get goAwayLast(): boolean {
     return this.#wire.goAwayLast === true;
   }
@@ -432,6 +436,7 @@ export class Session
   }
 
   #drained(): void {
+    if (this.ending.isOver) return;
     this.transmitter.drained();
     if (!this.transmitter.isBlocked) this.#receiver.resume('answers');
   }

@@ -8,12 +8,16 @@ import type { Wire } from './wire.js';
 
 /** As much as is collected for one write of the transport: enough to amortise it, little to wait behind. */
 const batchBytes = 128 * 1024;
+/** As much goes out before other connections have their turn: a peer as fast as we are never says stop. */
+const bytesPerTurn = 1024 * 1024;
 /** First bytes that travel with the opening frame; more would make the openings of others wait. */
 const openingBytes = 2048;
 
 /** What the sending side asks of its connection. */
 export interface TransmitterHost {
   readonly limits: LimitValues;
+  /** Calls `drained` in the next turn of the event loop. */
+  drainNextTurn(): void;
   /** Adds the credit frames that are due to the batch. */
   writeCredit(): void;
   /** A sending half has bytes and no window. */
@@ -42,6 +46,8 @@ export class Transmitter {
   /** Streams that wait for the connection, and not for their own window. */
   readonly #parked: Set<CoreStream> = new Set();
   #widest = 1;
+  /** Bytes written since others had their turn. */
+  #turnBytes = 0;
   #queued = 0;
   #blocked = false;
   #scheduled = false;
@@ -111,6 +117,7 @@ export class Transmitter {
 
   drained(): void {
     this.#blocked = false;
+    this.#turnBytes = 0;
     this.flush();
     this.#unpark();
   }
@@ -133,7 +140,11 @@ export class Transmitter {
     while (!this.#blocked && !this.#over) {
       this.#collect();
       if (this.writer.bytes === 0) break;
+      this.#turnBytes += this.writer.bytes;
       this.#blocked = !this.#transport.write(this.writer.take());
+      if (this.#blocked || this.#turnBytes < bytesPerTurn) continue;
+      this.#blocked = true;
+      this.#host.drainNextTurn();
     }
     this.#flushing = false;
   }
