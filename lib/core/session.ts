@@ -296,8 +296,12 @@ export class Session
     return [...this.streams.values()].some((stream) => stream.outbox.bytesOut > 0);
   }
 
-  drainNextTurn(): void {
-    this.#clock.soon(() => this.#drained());
+  yieldTurn(): void {
+    this.#clock.soon(() => {
+      if (this.ending.isOver) return;
+      this.transmitter.yielded();
+      this.#answersGone();
+    });
   }
 
   get goAwayLast(): boolean {
@@ -436,8 +440,11 @@ export class Session
   }
 
   #drained(): void {
-    if (this.ending.isOver) return;
     this.transmitter.drained();
+    this.#answersGone();
+  }
+
+  #answersGone(): void {
     if (!this.transmitter.isBlocked) this.#receiver.resume('answers');
   }
 

@@ -16,8 +16,8 @@ const openingBytes = 2048;
 /** What the sending side asks of its connection. */
 export interface TransmitterHost {
   readonly limits: LimitValues;
-  /** Calls `drained` in the next turn of the event loop. */
-  drainNextTurn(): void;
+  /** Calls `yielded` in the next turn of the event loop. */
+  yieldTurn(): void;
   /** Adds the credit frames that are due to the batch. */
   writeCredit(): void;
   /** A sending half has bytes and no window. */
@@ -48,6 +48,7 @@ export class Transmitter {
   #widest = 1;
   /** Bytes written since others had their turn. */
   #turnBytes = 0;
+  #yielding = false;
   #queued = 0;
   #blocked = false;
   #scheduled = false;
@@ -115,9 +116,17 @@ export class Transmitter {
     return true;
   }
 
-  drained(): void {
-    this.#blocked = false;
+  /** The others had their turn. */
+  yielded(): void {
+    this.#yielding = false;
     this.#turnBytes = 0;
+    this.drained();
+  }
+
+  /** The transport takes more. It may say so within the turn in which it was full. */
+  drained(): void {
+    if (this.#yielding) return;
+    this.#blocked = false;
     this.flush();
     this.#unpark();
   }
@@ -142,9 +151,10 @@ export class Transmitter {
       if (this.writer.bytes === 0) break;
       this.#turnBytes += this.writer.bytes;
       this.#blocked = !this.#transport.write(this.writer.take());
-      if (this.#blocked || this.#turnBytes < bytesPerTurn) continue;
+      if (this.#turnBytes < bytesPerTurn || this.#blocked) continue;
+      this.#yielding = true;
       this.#blocked = true;
-      this.#host.drainNextTurn();
+      this.#host.yieldTurn();
     }
     this.#flushing = false;
   }

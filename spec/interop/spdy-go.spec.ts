@@ -277,10 +277,12 @@ describeWithPeer('SPDY/3.1 and Go’s spdystream', spdystream, () => {
 
     it('Go’s close lets our streams finish', async () => {
       await begin();
-      const stream = opened('echo');
-      await stream.reply;
+      // Go ends its half first: as the last one it forgets the stream, and closes, before its FIN is written.
+      const stream = opened('half');
+      expect(await textOf(stream)).toBe('first');
       const closing = go.run('close');
-      expect(await echoes(stream, filled(MiB))).toBe(true);
+      await stream.send(filled(MiB));
+      await stream.closed;
       expect(await closing).toBe('closed');
       await provider.closed;
     }, 15_000);
