@@ -25,11 +25,12 @@ function soonByMessage(): (task: () => void) => void {
   };
 }
 
+const origin = performance.timeOrigin;
 let later: ((task: () => void) => void) | undefined;
 
 /** The clock of the machine. */
 export const systemClock: Clock = {
-  now: () => performance.timeOrigin + performance.now(),
+  now: () => origin + performance.now(),
   after(ms, task) {
     const timer = setTimeout(task, ms);
     (timer as NodeTimer).unref?.();

@@ -12,7 +12,8 @@ export interface EndingHost {
   readonly goAwayLast: boolean;
   /** Tells the peer, with the error if there is one. */
   sayGoAway(error: StreamError | null): void;
-  flush(): void;
+  /** Gives all frames to the transport, which is ended next. */
+  finish(): void;
   /** Settles everything that waits for the connection. Called once. */
   settle(error: StreamError | null): void;
 }
@@ -75,7 +76,7 @@ export class Ending {
     queueMicrotask(() => {
       if (this.isOver) return;
       if (this.isGoingAway && this.#host.goAwayLast) this.#host.sayGoAway(null);
-      this.#host.flush();
+      this.#host.finish();
       this.#transport.end();
       this.#deadline(this.#host.limits.closeMs, () => {
         this.#settle(null);
@@ -109,7 +110,7 @@ export class Ending {
     else if (!isEstablished)
       this.#lose('the connection ended before the peer had said what it speaks', undefined);
     else {
-      this.#host.flush();
+      this.#host.finish();
       this.#settle(null);
       this.#transport.end();
       this.#deadline(limits.closeMs, () => this.#transport.destroy());

@@ -96,6 +96,30 @@ export function toHeaders(init: HeadersInit | undefined): StreamHeaders {
   return flat.length === 0 ? noHeaders : new HeaderList(flat);
 }
 
+/** Throws if headers are more than a frame, and a peer with our limits, would take: the caller's mistake. */
+export function checkHeaders(
+  headers: StreamHeaders,
+  limits: LimitValues,
+  wireBytes: (headers: StreamHeaders) => number,
+): StreamHeaders {
+  let count = 0;
+  let length = 0;
+  for (const [name, value] of headers) {
+    count++;
+    length += name.length + value.length;
+  }
+  if (count > limits.maxHeaders)
+    throw new RangeError(`${count} headers are too many: ${limits.maxHeaders} is the limit`);
+  // Counting the bytes means encoding them, which only long ones need.
+  const bytes = length * 4 + count * 8 > limits.maxHeaderBlockBytes ? wireBytes(headers) : 0;
+  if (bytes > limits.maxHeaderBlockBytes) {
+    throw new RangeError(
+      `headers of ${bytes} bytes are too long: ${limits.maxHeaderBlockBytes} is the limit`,
+    );
+  }
+  return headers;
+}
+
 /**
  * Makes headers of what a peer sent: names and values in turn, already known to be within the limits of the wire.
  * Gives the error that the stream is to be refused with, if the peer broke the rules. Without `sizes`, names and values

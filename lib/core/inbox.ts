@@ -12,6 +12,8 @@ export interface InboxOwner {
   /** The reader left before the end. */
   inboxAbandoned(): void;
   inboxAttached(): void;
+  /** A chunk waits in the memory it arrived in: `settle()` is to be called in a later turn. */
+  inboxWaits(): void;
 }
 
 /** Chunks below this are joined while they wait, so that many small ones cost no more than their bytes. */
@@ -29,6 +31,8 @@ export class Inbox extends PacedQueue<Uint8Array> {
   /** Memory behind the last chunk of the queue, which further small ones are copied into. */
   #block: Uint8Array | null = null;
   #stopped = false;
+  /** `settle` is to be called. */
+  #settling = false;
 
   constructor(owner: InboxOwner, windowBytes: number) {
     super();
@@ -77,29 +81,46 @@ export class Inbox extends PacedQueue<Uint8Array> {
     if (unread > 0) this.#drop(unread);
   }
 
+  /** Copies what has waited for a turn of the event loop out of the larger piece of memory that it arrived in. */
+  settle(): void {
+    this.#settling = false;
+    const chunk = this.last;
+    if (chunk === undefined || this.#block !== null) return;
+    if (chunk.byteLength <= joinBytes) this.replaceLast(this.#startBlock(chunk));
+    else if (isPinning(chunk)) this.replaceLast(chunk.slice());
+  }
+
   protected override enqueue(chunk: Uint8Array): void {
-    const last = this.last;
+    // The first one is kept as it is for now: its reader has most often come before the turn is over.
+    if (this.waiting === 0) {
+      // What was in the block is with the reader now.
+      this.#block = null;
+      super.enqueue(chunk);
+      if (this.#settling) return;
+      this.#settling = true;
+      this.#owner.inboxWaits();
+      return;
+    }
+    if (this.#block === null) this.settle();
+    const last = this.last as Uint8Array;
     const block = this.#block;
     const length = chunk.byteLength;
-    if (block !== null && last !== undefined && last.buffer === block.buffer) {
-      const used = last.byteLength;
-      if (length <= joinBytes && used + length <= block.byteLength) {
-        block.set(chunk, used);
-        this.replaceLast(block.subarray(0, used + length));
-        return;
-      }
-    }
-    if (length <= joinBytes) {
-      const room = Math.min(Math.max(this.window.unread, firstBlockBytes), mostBlockBytes);
-      const fresh = new Uint8Array(Math.max(room, length));
-      fresh.set(chunk);
-      this.#block = fresh;
-      super.enqueue(fresh.subarray(0, length));
-    } else {
+    if (length > joinBytes) {
       this.#block = null;
-      // A waiting view must not keep a far larger piece of memory alive.
-      super.enqueue(length * 4 < chunk.buffer.byteLength ? chunk.slice() : chunk);
-    }
+      super.enqueue(isPinning(chunk) ? chunk.slice() : chunk);
+    } else if (block !== null && last.byteLength + length <= block.byteLength) {
+      block.set(chunk, last.byteLength);
+      this.replaceLast(block.subarray(0, last.byteLength + length));
+    } else super.enqueue(this.#startBlock(chunk));
+  }
+
+  /** Begins a block with `chunk`, and room for more behind it. */
+  #startBlock(chunk: Uint8Array): Uint8Array {
+    const room = Math.min(Math.max(this.window.unread, firstBlockBytes), mostBlockBytes);
+    const block = new Uint8Array(Math.max(room, chunk.byteLength));
+    block.set(chunk);
+    this.#block = block;
+    return block.subarray(0, chunk.byteLength);
   }
 
   protected override released(chunk: Uint8Array): void {
@@ -122,4 +143,9 @@ export class Inbox extends PacedQueue<Uint8Array> {
     this.window.unread -= bytes;
     this.#owner.inboxDropped(bytes);
   }
+}
+
+/** A waiting view must not keep a far larger piece of memory alive. */
+function isPinning(chunk: Uint8Array): boolean {
+  return chunk.byteLength * 4 < chunk.buffer.byteLength;
 }

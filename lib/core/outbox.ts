@@ -3,7 +3,7 @@ import { ByteQueue } from './byte-queue.js';
 import { toBytes } from './bytes.js';
 import { StreamError } from './errors.js';
 import { canHold, hold, type Release } from './hold.js';
-import { done, rejected } from './promises.js';
+import { type Deferred, deferred, done, reject, rejected } from './promises.js';
 
 /** What a sending half asks of its stream. */
 export interface OutboxOwner {
@@ -20,11 +20,9 @@ export interface OutboxOwner {
   outboxOverflowed(error: StreamError): void;
 }
 
-interface Waiter {
+interface Waiter extends Deferred<void> {
   /** Total of bytes sent at which it is over; the end counts as one more. */
   readonly at: number;
-  resolve(): void;
-  reject(error: unknown): void;
 }
 
 interface RoomWaiter {
@@ -99,6 +97,11 @@ export class Outbox {
     return this.window - this.queued <= this.widest >> 1;
   }
 
+  /** Something waits for the peer to widen the window. */
+  get waitsForWindow(): boolean {
+    return this.isWaiting && (this.window <= this.queued || (this.isThirsty && this.isNearEdge));
+  }
+
   get isWaiting(): boolean {
     return this.queued > 0 || this.isThirsty;
   }
@@ -154,9 +157,12 @@ export class Outbox {
     this.#push(bytes);
   }
 
-  /** Null if `bytes` more have room now, else a promise for it. */
+  /**
+   * Null if `bytes` more have room now, else a promise for it. Waiting for more than half of the window could be for ever,
+   * since the reader returns credit by halves: that much is enough.
+   */
   room(bytes: number): Promise<void> | null {
-    if (this.hasRoom(bytes)) return null;
+    if (this.#hasRoomFor(bytes)) return null;
     return new Promise((resolve, reject) => {
       this.#room ??= [];
       this.#room.push({ bytes, resolve, reject });
@@ -207,7 +213,9 @@ export class Outbox {
 
   credit(bytes: number): void {
     this.window += bytes;
-    if (this.window > this.widest) this.widest = this.window;
+    // The peer's own settings can be narrower than what was assumed of it.
+    if (bytes < 0) this.widest = Math.max(0, this.widest + bytes);
+    else if (this.window > this.widest) this.widest = this.window;
   }
 
   /** There is a window now where there was none; what was sent before counts. */
@@ -232,7 +240,7 @@ export class Outbox {
     this.#queue = null;
     const waiters = this.#waiters;
     this.#waiters = null;
-    if (waiters !== null) for (const waiter of waiters) waiter.reject(error);
+    if (waiters !== null) for (const waiter of waiters) reject(waiter, error);
     const room = this.#room;
     this.#room = null;
     if (room !== null) for (const waiter of room) waiter.reject(error);
@@ -259,12 +267,10 @@ export class Outbox {
 
   #reached(at: number): Promise<void> {
     if (at <= this.bytesOut) return done;
-    const promise = new Promise<void>((resolve, reject) => {
-      this.#waiters ??= [];
-      this.#waiters.push({ at, resolve, reject });
-    });
-    promise.catch(() => {});
-    return promise;
+    const waiter = Object.assign(deferred<void>(), { at });
+    this.#waiters ??= [];
+    this.#waiters.push(waiter);
+    return waiter.promise;
   }
 
   #settleWaiters(waiters: Waiter[]): void {
@@ -278,10 +284,14 @@ export class Outbox {
   }
 
   #settleRoom(waiters: RoomWaiter[]): void {
-    const ready = waiters.filter((waiter) => this.hasRoom(waiter.bytes));
+    const ready = waiters.filter((waiter) => this.#hasRoomFor(waiter.bytes));
     if (ready.length === 0) return;
     this.#room = ready.length === waiters.length ? null : waiters.filter((waiter) => !ready.includes(waiter));
     for (const waiter of ready) waiter.resolve();
+  }
+
+  #hasRoomFor(bytes: number): boolean {
+    return this.hasRoom(Math.max(1, Math.min(bytes, this.widest >> 1)));
   }
 
   #letGo(): void {

@@ -1,6 +1,6 @@
 import type { Clock } from './clock.js';
 import { Bucket } from './faults.js';
-import { type Deferred, deferred } from './promises.js';
+import { type Deferred, deferred, reject } from './promises.js';
 
 /** Below what a peer with default limits allows (16, then 4 a second): our own pings must never look like a flood. */
 const burst = 10;
@@ -37,7 +37,7 @@ export class Pings {
 
   ping(): Promise<number> {
     const result = deferred<number>();
-    if (this.#failure !== undefined) result.reject(this.#failure);
+    if (this.#failure !== undefined) reject(result, this.#failure);
     else {
       this.#waiting.push(result);
       this.#pump();
@@ -59,8 +59,8 @@ export class Pings {
     this.#failure = error;
     this.#cancel?.();
     this.#cancel = null;
-    for (const sent of this.#sent.values()) sent.reject(error);
-    for (const waiting of this.#waiting.splice(0)) waiting.reject(error);
+    for (const sent of this.#sent.values()) reject(sent, error);
+    for (const waiting of this.#waiting.splice(0)) reject(waiting, error);
     this.#sent.clear();
   }
 

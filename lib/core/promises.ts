@@ -7,14 +7,18 @@ export interface Deferred<T> {
 
 export function deferred<T>(): Deferred<T> {
   let resolve!: (value: T) => void;
-  let reject!: (error: unknown) => void;
-  const promise = handled(
-    new Promise<T>((onResolve, onReject) => {
-      resolve = onResolve;
-      reject = onReject;
-    }),
-  );
-  return { promise, resolve, reject };
+  let onReject!: (error: unknown) => void;
+  const promise = new Promise<T>((onResolve, rejecter) => {
+    resolve = onResolve;
+    onReject = rejecter;
+  });
+  return { promise, resolve, reject: onReject };
+}
+
+/** Rejects, and marks as handled only now: most promises are never rejected, and the mark is a promise of its own. */
+export function reject<T>(one: Deferred<T>, error: unknown): void {
+  one.reject(error);
+  void handled(one.promise);
 }
 
 const ignore = (): void => {};
@@ -23,18 +27,18 @@ const ignore = (): void => {};
 export function deferredSince<T>(happened: boolean, value: T, failure: unknown): Deferred<T> {
   const result = deferred<T>();
   if (happened) result.resolve(value);
-  else if (failure !== undefined) result.reject(failure);
+  else if (failure !== undefined) reject(result, failure);
   return result;
-}
-
-export function isThenable<T>(value: T | PromiseLike<T> | undefined): value is PromiseLike<T> {
-  return typeof (value as PromiseLike<T> | undefined)?.then === 'function';
 }
 
 /** Marks a promise that we hand out as handled: whoever ignores it is not punished by an unhandled rejection. */
 export function handled<T>(promise: Promise<T>): Promise<T> {
   promise.catch(ignore);
   return promise;
+}
+
+export function isThenable<T>(value: T | PromiseLike<T> | undefined): value is PromiseLike<T> {
+  return typeof (value as PromiseLike<T> | undefined)?.then === 'function';
 }
 
 export function rejected<T = never>(error: unknown): Promise<T> {

@@ -19,11 +19,11 @@ import { Crediting, type CreditingHost, type EarlyWindows } from './crediting.js
 import { Ending, type EndingHost } from './ending.js';
 import { StreamError } from './errors.js';
 import { Tap } from './events.js';
-import { toHeaders } from './headers.js';
+import { checkHeaders, toHeaders } from './headers.js';
 import { type LimitBounds, type LimitValues, withLimits } from './limits.js';
 import { Peer, type PeerHost } from './peer.js';
 import { Pings } from './pings.js';
-import { abortable, type Deferred, deferred, handled } from './promises.js';
+import { abortable, type Deferred, deferred, handled, reject } from './promises.js';
 import { Receiver } from './receiver.js';
 import { CoreStream } from './stream.js';
 import type { StreamHost } from './stream-host.js';
@@ -74,6 +74,8 @@ export class Session
   readonly #closed: Deferred<void> = deferred();
   /** The id of the next stream that we open. */
   nextId: number;
+  /** Streams whose bytes have not found their reader in the turn they came. */
+  #unsettled: CoreStream[] = [];
   #removeSignal: (() => void) | null = null;
 
   constructor(transport: Transport, profile: SessionProfile, options: SessionOptions = {}) {
@@ -123,7 +125,7 @@ export class Session
     if (!(Number.isInteger(urgency) && urgency >= 0 && urgency <= 7)) {
       throw new RangeError(`urgency is a whole number from 0 to 7, not ${urgency}`);
     }
-    const list = toHeaders(headers);
+    const list = this.toHeaders(headers);
     const refusal = this.#refusal();
     const id = refusal === null ? this.nextId : 0;
     const stream = new CoreStream(this, id, 'local', list, urgency, this.peer.streamWindow);
@@ -193,6 +195,10 @@ export class Session
     return this.#clock.now();
   }
 
+  toHeaders(init: HeadersInit | undefined): StreamHeaders {
+    return checkHeaders(toHeaders(init), this.limits, (headers) => this.#wire.headerBytes(headers));
+  }
+
   /** Null while nobody observes frames. */
   get frames(): Subject<FrameEvent> | null {
     return this.#frames.slot;
@@ -245,6 +251,15 @@ export class Session
 
   get halfStop(): boolean {
     return this.#wire.features.halfStop;
+  }
+
+  settleLater(stream: CoreStream): void {
+    if (this.#unsettled.push(stream) > 1) return;
+    this.#clock.soon(() => {
+      const streams = this.#unsettled;
+      this.#unsettled = [];
+      for (const waiting of streams) waiting.inbox.settle();
+    });
   }
 
   sendReset(stream: CoreStream, code: Reason, reason: string): void {
@@ -344,8 +359,8 @@ export class Session
     return this.streams.size;
   }
 
-  flush(): void {
-    this.transmitter.flush();
+  finish(): void {
+    this.transmitter.finish();
   }
 
   sayGoAway(error: StreamError | null): void {
@@ -354,7 +369,7 @@ export class Session
     const { slot } = this.#events;
     if (slot !== null) slot.next({ type: 'goaway', at: this.now(), remote: false, lastId });
     if (error === null) this.transmitter.schedule();
-    else this.transmitter.flush();
+    else this.transmitter.finish();
   }
 
   giveUp(error: StreamError): void {
@@ -476,6 +491,6 @@ export class Session
     this.#events.complete();
     this.#frames.complete();
     if (error === null) this.#closed.resolve();
-    else this.#closed.reject(error);
+    else reject(this.#closed, error);
   }
 }

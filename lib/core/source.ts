@@ -1,7 +1,7 @@
 import type { ByteSource, Chunk, SendOptions, SubscribableLike } from '../api.js';
 import { describe, isChunk, join, toBytes } from './bytes.js';
 import { defaultUnpaced, type Outbox, type Unpaced } from './outbox.js';
-import { abortable } from './promises.js';
+import { abortable, isThenable } from './promises.js';
 
 /** One pull of a source, whatever its form. */
 interface Puller {
@@ -70,16 +70,15 @@ async function pull(outbox: Outbox, source: Puller, signal: AbortSignal | undefi
   let exhausted = false;
   try {
     for (;;) {
-      // With room for another like the last one, a source of even chunks is never more than the window ahead. Asking for
-      // more than half of it could wait for ever: the reader returns credit by halves.
-      const room = outbox.room(Math.max(1, Math.min(lastBytes, outbox.widest >> 1)));
+      // With room for another like the last one, a source of even chunks is never more than the window ahead.
+      const room = outbox.room(lastBytes);
       if (room !== null) await (signal === undefined ? room : abortable(room, signal, () => {}));
       if (outbox.hasFailed) throw outbox.error;
       signal?.throwIfAborted();
       const next = source.next();
       let result: Result;
       try {
-        result = isPromiseLike(next) ? await until(next, signal) : next;
+        result = isThenable(next) ? await until(next, signal) : next;
       } catch (error) {
         exhausted = !signal?.aborted;
         throw error;
@@ -102,10 +101,6 @@ async function pull(outbox: Outbox, source: Puller, signal: AbortSignal | undefi
 
 function until(next: PromiseLike<Result>, signal: AbortSignal | undefined): PromiseLike<Result> {
   return signal === undefined ? next : abortable(Promise.resolve(next), signal, () => {});
-}
-
-function isPromiseLike(value: Result | PromiseLike<Result>): value is PromiseLike<Result> {
-  return typeof (value as PromiseLike<Result>).then === 'function';
 }
 
 /** A source that fails to close has nothing more to say to us: the first error counts. */

@@ -1,5 +1,5 @@
 import type { Subject } from 'rxjs';
-import type { ProviderEvent, ResetCode, StreamHeaders } from '../api.js';
+import type { HeadersInit, ProviderEvent, ResetCode, StreamHeaders } from '../api.js';
 import type { LimitValues } from './limits.js';
 import type { CoreStream } from './stream.js';
 import type { Reason } from './wire.js';
@@ -11,6 +11,8 @@ export interface StreamHost {
   /** The opener may send data before the answer. */
   readonly dataBeforeReply: boolean;
   now(): number;
+  /** Makes headers of what an application gives; throws where that cannot be sent. */
+  toHeaders(init: HeadersInit | undefined): StreamHeaders;
   /** Null while nobody observes. */
   readonly events: Subject<ProviderEvent> | null;
   /** The stream has something for the wire, or may have. */
@@ -24,6 +26,8 @@ export interface StreamHost {
   /** The reader took bytes: credit may be due. */
   released(stream: CoreStream, bytes: number): void;
   dropped(stream: CoreStream, bytes: number): void;
+  /** Bytes wait for their reader, in memory that is not theirs alone: `inbox.settle()` in a later turn. */
+  settleLater(stream: CoreStream): void;
   sendReset(stream: CoreStream, code: Reason, reason: string): void;
   sendRefusal(stream: CoreStream, code: ResetCode, headers: StreamHeaders): void;
   /** Both halves are over. */

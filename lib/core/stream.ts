@@ -12,10 +12,10 @@ import type {
   StreamStats,
 } from '../api.js';
 import { StreamError } from './errors.js';
-import { noHeaders, toHeaders } from './headers.js';
+import { noHeaders } from './headers.js';
 import { Inbox, type InboxOwner } from './inbox.js';
 import { defaultUnpaced, Outbox, type OutboxOwner } from './outbox.js';
-import { deferredSince, handled, isThenable, rejected } from './promises.js';
+import { deferredSince, handled, isThenable, reject, rejected } from './promises.js';
 import { checkCode, codeOf } from './reset-code.js';
 import type { Entry } from './scheduler.js';
 import { checkSource, sendFrom } from './source.js';
@@ -156,7 +156,7 @@ export class CoreStream implements Stream, Entry, InboxOwner, OutboxOwner {
         (error: unknown) => this.#refuseFor(error),
       );
     } else {
-      const reply = toHeaders(headers);
+      const reply = this.#host.toHeaders(headers);
       if (this.#mayAnswer()) this.#answerWith(reply);
     }
     return this;
@@ -165,7 +165,7 @@ export class CoreStream implements Stream, Entry, InboxOwner, OutboxOwner {
   reject(code: ResetCode = 'refused', headers?: HeadersInit): void {
     this.#mustBeRemote('reject');
     checkCode(code);
-    const reply = toHeaders(headers);
+    const reply = this.#host.toHeaders(headers);
     if (this.isOver) return;
     if (this.answer !== 'none' && this.answer !== 'promised') {
       throw new Error(
@@ -189,7 +189,7 @@ export class CoreStream implements Stream, Entry, InboxOwner, OutboxOwner {
   #settleAnswer(late: HeadersInit): void {
     if (this.isOver || this.answer !== 'promised') return;
     try {
-      this.#answerWith(toHeaders(late));
+      this.#answerWith(this.#host.toHeaders(late));
     } catch (error) {
       this.#refuseFor(error);
     }
@@ -205,7 +205,7 @@ export class CoreStream implements Stream, Entry, InboxOwner, OutboxOwner {
     if (this.isOver || this.answer !== 'promised') return;
     this.#refuse(
       codeOf(error, 'refused'),
-      toHeaders(StreamError.is(error) ? error.headers : undefined),
+      (StreamError.is(error) ? error.headers : undefined) ?? noHeaders,
       error,
     );
   }
@@ -282,9 +282,9 @@ export class CoreStream implements Stream, Entry, InboxOwner, OutboxOwner {
   }
 
   end(trailers?: HeadersInit): Promise<void> {
-    const last = trailers === undefined ? null : toHeaders(trailers);
+    const last = trailers === undefined ? null : this.#host.toHeaders(trailers);
     this.#acceptByUse();
-    return handled(this.outbox.end(last));
+    return this.outbox.end(last);
   }
 
   get writable(): WritableStream<Chunk> {
@@ -379,9 +379,10 @@ export class CoreStream implements Stream, Entry, InboxOwner, OutboxOwner {
   /** The connection is lost: bytes that are followed by their end stay readable. */
   lose(error: unknown): void {
     if (this.isOver) return;
-    const complete = this.inbox.hasEnded;
     this.#failure = error;
-    if (!complete) this.inbox.fail(error);
+    // First of all: whoever is told next may turn to this stream again.
+    this.#state = 'reset';
+    if (!this.inbox.hasEnded) this.inbox.fail(error);
     this.#finish(error, 'no-error', false);
   }
 
@@ -401,6 +402,10 @@ export class CoreStream implements Stream, Entry, InboxOwner, OutboxOwner {
 
   inboxAttached(): void {
     this.#acceptByUse();
+  }
+
+  inboxWaits(): void {
+    this.#host.settleLater(this);
   }
 
   outboxReady(): void {
@@ -464,17 +469,17 @@ export class CoreStream implements Stream, Entry, InboxOwner, OutboxOwner {
 
   #fail(error: unknown, code: ResetCode, remote: boolean): void {
     this.#failure = error;
+    this.#state = 'reset';
     // What the peer had sent to its end stays readable, whatever it does then.
     if (!remote || !this.inbox.hasEnded) this.inbox.fail(error);
     this.#finish(error, code, remote);
   }
 
   #finish(error: unknown, code: ResetCode, remote: boolean): void {
-    this.#state = 'reset';
     const extras = this.#extras;
-    extras?.reply?.reject(error);
-    extras?.trailers?.reject(error);
-    extras?.closed?.reject(error);
+    if (extras?.reply) reject(extras.reply, error);
+    if (extras?.trailers) reject(extras.trailers, error);
+    if (extras?.closed) reject(extras.closed, error);
     this.outbox.fail(error);
     extras?.states?.next('reset');
     const { events } = this.#host;

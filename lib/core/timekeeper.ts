@@ -108,7 +108,7 @@ export class Timekeeper {
 
   #lookAt(stream: CoreStream, now: number): void {
     const limits = this.#limits;
-    const stalled = stream.outbox.isWaiting && stream.outbox.window <= stream.outbox.queued;
+    const stalled = stream.outbox.waitsForWindow;
     const half = isLocalOver(stream.state) || stream.remoteOver;
     if (!stream.isAnswered && isPast(now - stream.openedAt, limits.openMs)) {
       this.#watched.timeOut(stream, `nobody answered it within ${limits.openMs} ms`);

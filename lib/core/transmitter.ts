@@ -13,6 +13,9 @@ const bytesPerTurn = 1024 * 1024;
 /** First bytes that travel with the opening frame; more would make the openings of others wait. */
 const openingBytes = 2048;
 
+/** Data in a frame that has headers too; with the longest of them, it must not exceed what any peer takes. */
+const preludeBytes = 16 * 1024;
+
 /** What the sending side asks of its connection. */
 export interface TransmitterHost {
   readonly limits: LimitValues;
@@ -111,7 +114,8 @@ export class Transmitter {
   addCredit(bytes: number): boolean {
     this.credit = this.credit === Number.POSITIVE_INFINITY ? bytes : this.credit + bytes;
     if (this.credit > maxCredit) return false;
-    if (this.credit > this.#widest) this.#widest = this.credit;
+    if (bytes < 0) this.#widest = Math.max(1, this.#widest + bytes);
+    else if (this.credit > this.#widest) this.#widest = this.credit;
     this.#unpark();
     return true;
   }
@@ -159,6 +163,12 @@ export class Transmitter {
     this.#flushing = false;
   }
 
+  /** Before the transport is ended: what is in frames goes, whether the transport has room or not. */
+  finish(): void {
+    this.flush();
+    if (this.writer.bytes > 0) this.#transport.write(this.writer.take());
+  }
+
   #collect(): void {
     while (this.writer.bytes < batchBytes) {
       const opening = this.#opening.shift();
@@ -181,7 +191,8 @@ export class Transmitter {
     if (stream.isOver) return;
     const { outbox } = stream;
     const wire = this.#wire;
-    let bytes = this.#mayMove(stream, quantum);
+    const prelude = !stream.announced || stream.answer === 'ready';
+    let bytes = this.#mayMove(stream, prelude ? Math.min(quantum, preludeBytes) : quantum);
     let end = outbox.wantsEnd && bytes === outbox.queued && outbox.trailers === null;
     let written = false;
     if (!stream.announced) {

@@ -21,6 +21,9 @@ export interface Wire {
   /** Peers read nothing after a go-away: it is said when the last stream is over. */
   readonly goAwayLast?: boolean;
 
+  /** How long a header block would be. */
+  headerBytes(headers: StreamHeaders): number;
+
   /** What goes first, before any frame of the engine's. */
   preface(): void;
   /**

@@ -81,6 +81,10 @@ export class FramerWire implements Wire {
     this.#writer.append(payload);
   }
 
+  headerBytes(headers: StreamHeaders): number {
+    return encodeBlock(headers).byteLength - 2;
+  }
+
   open(stream: CoreStream, bytes: number, end: boolean): void {
     const block = encodeBlock(stream.headers);
     this.#header(FRAME_OPEN, end ? FLAG_END : 0, stream.id, 1 + block.byteLength + bytes);

@@ -148,11 +148,11 @@ function longSymbol(input: Uint8Array, start: number, end: number, position: num
   for (let index = 0; index < 4; index++) window = (window << 8) | (input[byte + index] as number);
   // Bytes behind the input count as zeros, and a code that would need them is refused below.
   const bits = ((window << shift) | ((input[byte + 4] as number) >>> (8 - shift))) >>> (32 - LONGEST);
-  for (let length = ROOT_BITS + 1; length <= LONGEST; length++) {
+  // Some length fits, since the code leaves no bits unused.
+  for (let length = ROOT_BITS + 1; ; length++) {
     const index = (bits >>> (LONGEST - length)) - (firstCode[length] as number) + (firstAt[length] as number);
     if (index >= (firstAt[length + 1] as number)) continue;
     const symbol = ordered[index] as number;
     return symbol === EOS || position + length > (end - start) * 8 ? -1 : symbol;
   }
-  return -1;
 }

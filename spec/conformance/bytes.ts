@@ -66,6 +66,9 @@ export async function take(stream: Stream, count: number): Promise<Uint8Array> {
   return concat(chunks);
 }
 
+/** Beyond any window: a source pulled so far is pulled without end, and would hang the program. */
+const runawayBytes = 32 << 20;
+
 /** A source of pattern bytes that counts what was pulled from it and knows whether it was closed. */
 export class Supply {
   pulled = 0;
@@ -73,6 +76,7 @@ export class Supply {
   readonly chunkBytes: number;
   readonly totalBytes: number;
 
+  /** Without a total there is no end, as far as a case can tell. */
   constructor(chunkBytes: number, totalBytes: number = Number.POSITIVE_INFINITY) {
     this.chunkBytes = chunkBytes;
     this.totalBytes = totalBytes;
@@ -82,6 +86,8 @@ export class Supply {
   next(): Uint8Array | undefined {
     const length = Math.min(this.chunkBytes, this.totalBytes - this.pulled);
     if (length <= 0) return undefined;
+    if (this.pulled > runawayBytes)
+      throw new Error(`${this.pulled} bytes were pulled: nothing holds the source`);
     const chunk = pattern(length, this.pulled);
     this.pulled += length;
     return chunk;

@@ -22,7 +22,7 @@ import { scopeCases } from './scopes.js';
 import { sendingCases } from './sending.js';
 import { sourceCases } from './sources.js';
 
-export type { Listen, ListenerLike, Listening } from './listener.js';
+export type { Listen, ListenerLike, ListenerOptions, Listening } from './listener.js';
 export { listenerConformance } from './listener.js';
 export type { ConformanceOptions, Open, OpenOptions, Pair } from './pair.js';
 

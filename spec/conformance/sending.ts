@@ -213,7 +213,7 @@ async function expectPacedByTransport({ a }: { a: Stream }): Promise<void> {
   expect(await steady(() => written)).toBeLessThan(64 << 20);
 }
 
-/** Promises rejected with nobody to hear it, as far as this runtime tells. */
+/** Promises rejected with nobody to hear it, where the runtime tells us: under Jest, it tells only Jest, which fails. */
 function watchRejections(): { seen: unknown[]; stop(): void } {
   const host = globalThis as {
     process?: { on?: Listen; off?: Listen };

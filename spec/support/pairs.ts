@@ -1,0 +1,105 @@
+import { spawn } from 'node:child_process';
+import { rm } from 'node:fs/promises';
+import { createServer, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Duplex } from 'node:stream';
+import { type Limits, memoryPair, type Protocol, type Provider } from 'rxmux';
+import type { Open, Pair } from 'rxmux/conformance';
+import { connect, fromDuplex, listen } from 'rxmux/node';
+import { selfSigned } from '../../demos/transfer/tls.js';
+import { trackPair } from './leaks.js';
+
+/** Connected pairs of a protocol over every transport there is, as the conformance kit wants them. */
+export function pairsOver(protocol: Protocol): Record<'memory' | 'tcp' | 'tls' | 'unix' | 'stdio', Open> {
+  return {
+    memory: async ({ limits = {} } = {}) => {
+      const [near, far] = memoryPair();
+      const client = protocol(near, { role: 'client', limits: limits.client ?? {} });
+      const server = protocol(far, { role: 'server', limits: limits.server ?? {} });
+      return tracked(client, server, () => {
+        const lost = new Error('the connection is lost');
+        near.destroy(lost);
+        far.destroy(lost);
+      });
+    },
+    tcp: ({ limits = {} } = {}) => dialled(protocol, 'tcp://127.0.0.1:0', limits),
+    tls: ({ limits = {} } = {}) => dialled(protocol, 'tls://127.0.0.1:0', limits),
+    unix: ({ limits = {} } = {}) => dialled(protocol, `unix:${socketPath()}`, limits),
+    stdio: ({ limits = {} } = {}) => throughChild(protocol, limits),
+  };
+}
+
+type BothLimits = { client?: Partial<Limits>; server?: Partial<Limits> };
+
+let identity: ReturnType<typeof selfSigned> | undefined;
+let paths = 0;
+
+function socketPath(): string {
+  return join(tmpdir(), `rxmux-${process.pid}-${++paths}.sock`);
+}
+
+function tracked(client: Provider, server: Provider, cut: () => void, close?: () => Promise<void>): Pair {
+  trackPair([client, server]);
+  return { client, server, cut, ...(close === undefined ? {} : { close }) };
+}
+
+/** `connect` to `listen`, as an application does it; the sockets are kept so that the connection can be cut. */
+async function dialled(protocol: Protocol, address: string, limits: BothLimits): Promise<Pair> {
+  identity ??= selfSigned('localhost');
+  const { key, cert } = identity;
+  const transports: { destroy(error?: unknown): void }[] = [];
+  const kept: Protocol = Object.assign(
+    ((transport, options) => {
+      transports.push(transport);
+      return protocol(transport, options);
+    }) as Protocol,
+    { alpn: protocol.alpn },
+  );
+  const listener = await listen(address, kept, { limits: limits.server ?? {}, tls: { key, cert } });
+  const accepted = new Promise<Provider>((resolve) => {
+    const taking = listener.accept$.subscribe((provider) => {
+      resolve(provider);
+      queueMicrotask(() => taking.unsubscribe());
+    });
+  });
+  const tls = { ca: cert, servername: 'localhost' };
+  const client = await connect(listener.address, kept, { limits: limits.client ?? {}, tls });
+  const cut = (): void => {
+    for (const transport of transports) transport.destroy();
+  };
+  return tracked(client, await accepted, cut, () => listener.close());
+}
+
+/** What a child does that carries our bytes: its stdio at one end, a socket of ours at the other. */
+const carrier = `
+  const socket = require('node:net').connect({ path: process.argv[1], allowHalfOpen: true });
+  process.stdin.pipe(socket).pipe(process.stdout);
+  socket.on('error', () => process.exit(1));
+  process.stdout.on('error', () => process.exit(1));
+`;
+
+/** The client speaks over the stdio of a child process, which passes the bytes on to the server. */
+async function throughChild(protocol: Protocol, limits: BothLimits): Promise<Pair> {
+  const path = socketPath();
+  const server = createServer({ allowHalfOpen: true });
+  await new Promise<void>((resolve) => server.listen(path, resolve));
+  const reached = new Promise<Socket>((resolve) => server.once('connection', resolve));
+  const child = spawn(process.execPath, ['-e', carrier, path], { stdio: ['pipe', 'pipe', 'inherit'] });
+  const exited = new Promise<void>((resolve) => child.once('exit', () => resolve()));
+  const socket = await reached;
+  const near = fromDuplex(Duplex.from({ readable: child.stdout, writable: child.stdin }));
+  const far = fromDuplex(socket);
+  const client = protocol(near, { role: 'client', limits: limits.client ?? {} });
+  const remote = protocol(far, { role: 'server', limits: limits.server ?? {} });
+  const cut = (): void => {
+    child.kill('SIGKILL');
+    far.destroy();
+  };
+  return tracked(client, remote, cut, async () => {
+    server.close();
+    child.kill('SIGKILL');
+    await exited;
+    await rm(path, { force: true });
+  });
+}
