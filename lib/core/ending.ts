@@ -2,6 +2,7 @@ import type { Transport } from '../api.js';
 import type { Clock } from './clock.js';
 import { StreamError } from './errors.js';
 import type { LimitValues } from './limits.js';
+import { microtask } from './promises.js';
 
 /** What the end of a connection asks of it. */
 export interface EndingHost {
@@ -10,6 +11,7 @@ export interface EndingHost {
   readonly isEstablished: boolean;
   /** The peer reads nothing after our go-away. */
   readonly goAwayLast: boolean;
+  readonly isMidFrame: boolean;
   /** Tells the peer, with the error if there is one. */
   sayGoAway(error: StreamError | null): void;
   /** Gives all frames to the transport, which is ended next. */
@@ -73,7 +75,7 @@ export class Ending {
     if (!this.isGoingAway && !this.peerIsGoingAway) return;
     this.#ending = true;
     // After this turn, so that what is being said in it is sent.
-    queueMicrotask(() => {
+    microtask(() => {
       if (this.isOver) return;
       if (this.isGoingAway && this.#host.goAwayLast) this.#host.sayGoAway(null);
       this.#host.finish();
@@ -104,11 +106,12 @@ export class Ending {
 
   /** The peer's side of the transport has ended. */
   transportEnded(): void {
-    const { openStreams, isEstablished, limits } = this.#host;
+    const { openStreams, isEstablished, isMidFrame, limits } = this.#host;
     if (this.isOver) this.#transport.end();
     else if (openStreams > 0) this.#lose(`the connection ended with ${openStreams} streams open`, undefined);
     else if (!isEstablished)
       this.#lose('the connection ended before the peer had said what it speaks', undefined);
+    else if (isMidFrame) this.#lose('the connection ended in the middle of a frame', undefined);
     else {
       this.#host.finish();
       this.#settle(null);

@@ -102,6 +102,7 @@ export function checkHeaders(
   limits: LimitValues,
   wireBytes: (headers: StreamHeaders) => number,
 ): StreamHeaders {
+  if (headers === noHeaders) return headers;
   let count = 0;
   let length = 0;
   for (const [name, value] of headers) {

@@ -268,8 +268,8 @@ export class Outbox {
   #reached(at: number): Promise<void> {
     if (at <= this.bytesOut) return done;
     const waiter = Object.assign(deferred<void>(), { at });
-    this.#waiters ??= [];
-    this.#waiters.push(waiter);
+    if (this.#waiters === null) this.#waiters = [waiter];
+    else this.#waiters.push(waiter);
     return waiter.promise;
   }
 
@@ -278,9 +278,8 @@ export class Outbox {
     let count = 0;
     while (count < waiters.length && (waiters[count] as Waiter).at <= sent) count++;
     if (count === 0) return;
-    const over = waiters.splice(0, count);
-    if (waiters.length === 0) this.#waiters = null;
-    for (const waiter of over) waiter.resolve();
+    this.#waiters = count === waiters.length ? null : waiters.slice(count);
+    for (let at = 0; at < count; at++) (waiters[at] as Waiter).resolve();
   }
 
   #settleRoom(waiters: RoomWaiter[]): void {

@@ -1,7 +1,7 @@
 import { Observable, type Subscriber } from 'rxjs';
 import { StreamError } from './errors.js';
 import { type Delivery, enter, leave, type Release } from './hold.js';
-import { abortable } from './promises.js';
+import { abortable, microtask } from './promises.js';
 
 interface Waiter<T> {
   resolve(value: T | null): void;
@@ -142,8 +142,9 @@ export abstract class PacedQueue<T> implements Delivery {
   }
 
   protected enqueue(value: T): void {
-    this.#queue ??= [];
-    this.#queue.push(value);
+    // A literal has room for one, an empty array that grows for seventeen: most queues have one.
+    if (this.#queue === null) this.#queue = [value];
+    else this.#queue.push(value);
   }
 
   /** The value that would be delivered last, if any waits: a subclass may join a further one to it. */
@@ -177,7 +178,7 @@ export abstract class PacedQueue<T> implements Delivery {
       this.#reader = subscriber;
       // Everyone who subscribes in this turn, through share() for instance, then sees every value.
       this.#starting = true;
-      queueMicrotask(() => {
+      microtask(() => {
         this.#starting = false;
         this.#drain();
       });

@@ -31,6 +31,10 @@ export interface PeerHost extends StreamHost {
   tellStall(stream: CoreStream, type: 'stall' | 'resume', side: 'send' | 'receive'): void;
 }
 
+/** A peer that has not seen our end yet may give credit for what it took, stop, and reset. */
+const lateFramesPerStream = 4;
+const mostLateFrames = 4096;
+
 /**
  * What the peer's frames mean, whatever the protocol: its streams, credit, resets and goodbyes, and how often it may do
  * what is of no use. A method throws a StreamError where the peer has broken the rules of the connection.
@@ -45,6 +49,8 @@ export class Peer {
   readonly #tombstones: Tombstones;
   readonly #earlyConnectionWindow: number;
   #lastId = 0;
+  /** Frames for streams that have ended, which may still come. */
+  #lateFrames = 0;
   #openStreams = 0;
   /** Ids above this were told in our go-away to be unprocessed. */
   #goAwayId = Number.POSITIVE_INFINITY;
@@ -113,15 +119,23 @@ export class Peer {
     );
   }
 
-  /** The stream of a frame. Null if it is over, and the frame is to be ignored. */
-  find(id: number): CoreStream | null {
+  /** The stream of a frame. Null if it is over, and the frame is to be ignored; `counts` once for each frame. */
+  find(id: number, counts = true): CoreStream | null {
     const stream = this.#host.streams.get(id);
     if (stream?.announced) return stream;
     if (!this.wasOpened(id)) {
       throw protocolError(`the peer sent a frame for stream ${id}, which was never opened`);
     }
-    if (id <= this.#goAwayId && !this.#tombstones.has(id, this.#host.now())) this.fault('useless');
+    if (counts && id <= this.#goAwayId && !this.#isExpected(id)) this.fault('useless');
     return null;
+  }
+
+  /** Whether a frame for a stream that is over can be the network's delay. */
+  #isExpected(id: number): boolean {
+    if (this.#tombstones.has(id, this.#host.now())) return true;
+    if (this.#lateFrames === 0) return false;
+    this.#lateFrames--;
+    return true;
   }
 
   refused(
@@ -161,6 +175,7 @@ export class Peer {
   /** A stream is over. */
   forget(stream: CoreStream): void {
     if (stream.origin === 'remote') this.#openStreams--;
+    this.#lateFrames = Math.min(this.#lateFrames + lateFramesPerStream, mostLateFrames);
     if (stream.state === 'reset') this.expectLate(stream.id);
   }
 

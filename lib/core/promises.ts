@@ -48,6 +48,11 @@ export function rejected<T = never>(error: unknown): Promise<T> {
 /** One resolved promise for everybody who need not wait. */
 export const done: Promise<void> = Promise.resolve();
 
+/** Calls `task` at the end of this turn. Node's `queueMicrotask` does the same, with an async resource for each call. */
+export function microtask(task: () => void): void {
+  void done.then(task);
+}
+
 /** `promise`, or the signal's reason if that comes first; then `onAbort` is called. Leaves no listener behind. */
 export function abortable<T>(promise: Promise<T>, signal: AbortSignal, onAbort: () => void): Promise<T> {
   return new Promise((resolve, reject) => {

@@ -355,6 +355,10 @@ export class Session
     if (slot !== null) slot.next({ type, stream, at: this.now(), side });
   }
 
+  get isMidFrame(): boolean {
+    return this.#wire.isMidFrame;
+  }
+
   get openStreams(): number {
     return this.streams.size;
   }
@@ -364,6 +368,7 @@ export class Session
   }
 
   sayGoAway(error: StreamError | null): void {
+    if (error === null) this.transmitter.announceAll();
     const lastId = this.peer.goAway();
     this.#wire.goAway(lastId, error);
     const { slot } = this.#events;
@@ -405,9 +410,8 @@ export class Session
     stream.discarded += bytes;
     const { discardBytes } = this.limits;
     if (stream.discarded <= discardBytes) return;
-    this.sendReset(stream, 'cancel', '');
     const message = `stream ${stream.id}: more than ${discardBytes} bytes came after its reader had stopped`;
-    stream.fail(new StreamError('limit', message, { streamId: stream.id, reset: 'cancel' }), 'cancel', false);
+    stream.reset('cancel', new StreamError('limit', message));
   }
 
   /** Why no stream can be opened now, or null. */

@@ -1,6 +1,7 @@
 import type { Transport } from '../api.js';
 import { FrameWriter } from './frame-writer.js';
 import type { LimitValues } from './limits.js';
+import { microtask } from './promises.js';
 import { Fifo, Scheduler } from './scheduler.js';
 import type { CoreStream } from './stream.js';
 import { maxCredit } from './window.js';
@@ -53,6 +54,8 @@ export class Transmitter {
   #turnBytes = 0;
   #yielding = false;
   #queued = 0;
+  /** Queued bytes have gone: whoever waits for room is to be told. */
+  #roomAgain = false;
   #blocked = false;
   #scheduled = false;
   #flushing = false;
@@ -80,7 +83,7 @@ export class Transmitter {
     if (this.#scheduled || this.#over) return;
     this.#scheduled = true;
     if (this.#blocked) this.#host.answersWaiting(this.writer.bytes);
-    queueMicrotask(this.#flush);
+    microtask(this.#flush);
   }
 
   open(stream: CoreStream): void {
@@ -102,6 +105,16 @@ export class Transmitter {
 
   queued(bytes: number): void {
     this.#queued += bytes;
+    if (bytes >= 0 || this.#parked.size === 0) return;
+    this.#roomAgain = true;
+    this.schedule();
+  }
+
+  /** Puts all openings into frames now: what is said next comes behind them. */
+  announceAll(): void {
+    for (let stream = this.#opening.shift(); stream !== undefined; stream = this.#opening.shift()) {
+      this.#visit(stream, openingBytes);
+    }
   }
 
   mayTake(bytes: number): boolean {
@@ -149,6 +162,10 @@ export class Transmitter {
     this.#scheduled = false;
     if (this.#over || this.#flushing) return;
     this.#flushing = true;
+    if (this.#roomAgain) {
+      this.#roomAgain = false;
+      this.#unpark();
+    }
     this.#host.writeCredit();
     while (!this.#blocked && !this.#over) {
       this.#collect();

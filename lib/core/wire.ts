@@ -33,6 +33,8 @@ export interface Wire {
   receive(chunk: Uint8Array, from: number, maxFrames: number): number;
   /** Frames done by the last `receive`. */
   readonly framesDone: number;
+  /** A frame has begun and is not complete: an end of the transport here is a loss. */
+  readonly isMidFrame: boolean;
 
   /** The headers of a frame whose `bytes` of data follow from the engine. */
   open(stream: CoreStream, bytes: number, end: boolean): void;

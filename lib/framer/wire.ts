@@ -62,6 +62,10 @@ export class FramerWire implements Wire {
     return this.#parser.framesDone;
   }
 
+  get isMidFrame(): boolean {
+    return this.#parser.isMidFrame;
+  }
+
   receive(chunk: Uint8Array, from: number, maxFrames: number): number {
     return this.#parser.parse(chunk, from, maxFrames);
   }

@@ -96,6 +96,10 @@ export class SpdyWire implements Wire {
     return this.#parser.framesDone;
   }
 
+  get isMidFrame(): boolean {
+    return this.#parser.midFrame;
+  }
+
   receive(chunk: Uint8Array, from: number, maxFrames: number): number {
     return this.#parser.parse(chunk, from, maxFrames);
   }
