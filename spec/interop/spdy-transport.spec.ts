@@ -37,9 +37,9 @@ interface Library {
   };
 }
 
-const require = createRequire(join(import.meta.dirname, '../../package.json'));
+const fromHere = createRequire(join(import.meta.dirname, '../../package.json'));
 /** Its own dependency brings it. */
-const library = createRequire(require.resolve('spdy'))('spdy-transport') as Library;
+const library = createRequire(fromHere.resolve('spdy'))('spdy-transport') as Library;
 
 interface Ends {
   readonly ours: Provider;
@@ -55,6 +55,8 @@ async function pair(ourRole: 'client' | 'server', windowSize = 256 * 1024): Prom
   const accepted = once(listener, 'connection') as Promise<[Socket]>;
   const near = dial((listener.address() as AddressInfo).port, '127.0.0.1');
   const [far] = await accepted;
+  // Its WINDOW_UPDATEs are small, and it leaves Nagle's algorithm on.
+  far.setNoDelay(true);
   const theirs = library.connection.create(far, {
     protocol: 'spdy',
     isServer: ourRole === 'client',
