@@ -12,6 +12,8 @@ export interface EndingHost {
   /** The peer reads nothing after our go-away. */
   readonly goAwayLast: boolean;
   readonly isMidFrame: boolean;
+  /** The peer speaks our protocol, as far as we have heard. */
+  readonly isRecognised: boolean;
   /** Tells the peer, with the error if there is one. */
   sayGoAway(error: StreamError | null): void;
   /** Gives all frames to the transport, which is ended next. */
@@ -99,7 +101,7 @@ export class Ending {
   /** The peer broke the protocol, or its time is up: it is told why, and then the transport closes. */
   fail(error: StreamError): void {
     if (this.isOver) return;
-    if (this.#host.isEstablished) this.#host.sayGoAway(error);
+    if (this.#host.isRecognised) this.#host.sayGoAway(error);
     this.#settle(error);
     this.#leave();
   }

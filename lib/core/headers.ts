@@ -135,6 +135,13 @@ export function fromPeer(
   if (flat.length / 2 > limits.maxHeaders) {
     return limitError(`the peer sent ${flat.length / 2} headers, and ${limits.maxHeaders} are allowed`);
   }
+  // Each name and value has its length before it.
+  const blockBytes = sizes === null ? 0 : sizes.reduce((sum, size) => sum + 2 + size, 0);
+  if (blockBytes > limits.maxHeaderBlockBytes) {
+    return limitError(
+      `the peer sent headers of ${blockBytes} bytes, and ${limits.maxHeaderBlockBytes} are allowed`,
+    );
+  }
   for (let at = 0; at < flat.length; at += 2) {
     const nameBytes = sizes === null ? 0 : (sizes[at] as number);
     const valueBytes = sizes === null ? 0 : (sizes[at + 1] as number);

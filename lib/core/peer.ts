@@ -89,7 +89,11 @@ export class Peer {
     if (this.#isOurs(id)) throw protocolError(`the peer opened stream ${id}, which is ours to open`);
     if (id <= this.#lastId) throw protocolError(`the peer opened stream ${id} after ${this.#lastId}`);
     this.#lastId = id;
-    if (id > this.#goAwayId) return null;
+    if (ending.isOver) return null;
+    if (id > this.#goAwayId) {
+      this.fault('refusal');
+      return null;
+    }
     if (StreamError.is(headers)) {
       this.#refuse(id, reasonOf(headers), headers.message, 'error');
     } else if (ending.isGoingAway || this.#openStreams >= limits.maxStreams) {
@@ -157,10 +161,13 @@ export class Peer {
     const message = `stream ${stream.id} was reset by the peer (${code})${reason && `: ${reason}`}`;
     const details = { streamId: stream.id, remote: true, wireCode, reset: code };
     stream.fail(new StreamError('reset', message, details), code, true);
+    // It knows that the stream is over, and has no more to say on it.
+    this.#tombstones.delete(stream.id);
   }
 
   stopped(stream: CoreStream, code: ResetCode, wireCode: number): void {
-    this.fault('reset');
+    // The first STOP of a stream costs us no more than its end would.
+    if (stream.outbox.hasFailed || stream.outbox.hasEnded) this.fault('useless');
     stream.peerStopped(code, wireCode);
   }
 
@@ -168,19 +175,18 @@ export class Peer {
   broke(stream: CoreStream, error: StreamError): void {
     this.fault('error');
     this.#host.sendReset(stream, reasonOf(error), error.message);
-    if (stream.origin === 'remote') this.#host.backlog.withdraw(stream);
     stream.fail(error, error.reset ?? 'protocol-error', true);
   }
 
   /** A stream is over. */
   forget(stream: CoreStream): void {
     if (stream.origin === 'remote') this.#openStreams--;
-    this.#lateFrames = Math.min(this.#lateFrames + lateFramesPerStream, mostLateFrames);
-    if (stream.state === 'reset') this.expectLate(stream.id);
+    this.#expectLate();
+    if (stream.state === 'reset') this.forgive(stream.id);
   }
 
   /** Frames of a stream that is over may still come. */
-  expectLate(id: number): void {
+  forgive(id: number): void {
     this.#tombstones.add(id, this.#host.now());
   }
 
@@ -274,9 +280,14 @@ export class Peer {
     return id % 2 === this.#host.nextId % 2;
   }
 
+  #expectLate(): void {
+    this.#lateFrames = Math.min(this.#lateFrames + lateFramesPerStream, mostLateFrames);
+  }
+
   #refuse(id: number, code: Reason, reason: string, fault: Fault): void {
     this.fault(fault);
     this.#tombstones.add(id, this.#host.now());
+    this.#expectLate();
     this.#host.sendRefusalOf(id, code, reason, noHeaders);
   }
 

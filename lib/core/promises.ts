@@ -15,14 +15,6 @@ export function deferred<T>(): Deferred<T> {
   return { promise, resolve, reject: onReject };
 }
 
-/** Rejects, and marks as handled only now: most promises are never rejected, and the mark is a promise of its own. */
-export function reject<T>(one: Deferred<T>, error: unknown): void {
-  one.reject(error);
-  void handled(one.promise);
-}
-
-const ignore = (): void => {};
-
 /** The same for what may have happened already, or have failed. */
 export function deferredSince<T>(happened: boolean, value: T, failure: unknown): Deferred<T> {
   const result = deferred<T>();
@@ -30,6 +22,14 @@ export function deferredSince<T>(happened: boolean, value: T, failure: unknown):
   else if (failure !== undefined) reject(result, failure);
   return result;
 }
+
+/** Rejects, and marks as handled only now: most promises are never rejected, and the mark is a promise of its own. */
+export function reject<T>(one: Deferred<T>, error: unknown): void {
+  one.reject(error);
+  void handled(one.promise);
+}
+
+const ignore = (): void => {};
 
 /** Marks a promise that we hand out as handled: whoever ignores it is not punished by an unhandled rejection. */
 export function handled<T>(promise: Promise<T>): Promise<T> {

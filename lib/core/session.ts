@@ -64,6 +64,9 @@ export class Session
   readonly pings: Pings;
   readonly backlog: Backlog<CoreStream> = new Backlog('accept$');
   readonly protocol: string;
+  readonly dataBeforeReply: boolean;
+  readonly halfStop: boolean;
+  readonly goAwayLast: boolean;
   isEstablished = false;
   readonly #wire: Wire;
   readonly #clock: Clock;
@@ -90,6 +93,9 @@ export class Session
     const wire = profile.wire(this);
     this.#wire = wire;
     this.protocol = wire.name;
+    this.dataBeforeReply = wire.dataBeforeReply;
+    this.halfStop = wire.features.halfStop;
+    this.goAwayLast = wire.goAwayLast === true;
     this.info = {
       protocol: wire.name,
       role,
@@ -245,14 +251,6 @@ export class Session
     else this.#discard(stream, bytes);
   }
 
-  get dataBeforeReply(): boolean {
-    return this.#wire.dataBeforeReply;
-  }
-
-  get halfStop(): boolean {
-    return this.#wire.features.halfStop;
-  }
-
   settleLater(stream: CoreStream): void {
     if (this.#unsettled.push(stream) > 1) return;
     this.#clock.soon(() => {
@@ -319,10 +317,6 @@ export class Session
     });
   }
 
-  get goAwayLast(): boolean {
-    return this.#wire.goAwayLast === true;
-  }
-
   writeCredit(): void {
     this.crediting.write();
   }
@@ -353,6 +347,10 @@ export class Session
   tellStall(stream: CoreStream, type: 'stall' | 'resume', side: 'send' | 'receive'): void {
     const { slot } = this.#events;
     if (slot !== null) slot.next({ type, stream, at: this.now(), side });
+  }
+
+  get isRecognised(): boolean {
+    return this.#wire.isRecognised;
   }
 
   get isMidFrame(): boolean {
@@ -403,7 +401,7 @@ export class Session
     if (stream.remoteOver) return;
     if (isLocalOver(stream.state) && stream.isAnswered) {
       this.sendReset(stream, 'cancel', '');
-      this.peer.expectLate(stream.id);
+      this.peer.forgive(stream.id);
       stream.peerEnded(undefined);
       return;
     }

@@ -15,25 +15,22 @@ interface Result {
 }
 
 /**
- * Moves a source into a sending half, to its end, and resolves when its last byte is with the transport. A pullable
- * source is pulled only while there is room; one that pushes is held. Rejects with the source's own error.
+ * Moves a source into a sending half, to its end, and resolves when its last byte has been taken. A pullable source is
+ * pulled only while there is room; one that pushes is held. Rejects with the source's own error. Bytes are taken at once,
+ * and give no promise, so that their end can travel in the same frame.
  */
-export async function sendFrom(outbox: Outbox, source: ByteSource, options: SendOptions): Promise<void> {
-  const { signal } = options;
-  signal?.throwIfAborted();
-  if (isChunk(source)) outbox.take(toBytes(source));
-  else {
-    const form = source as Partial<
-      SubscribableLike<Chunk> & AsyncIterable<Chunk> & Iterable<Chunk> & ReadableStream<Chunk>
-    >;
-    if (typeof form.subscribe === 'function') {
-      await observe(outbox, form as SubscribableLike<Chunk>, options);
-    } else {
-      await pull(outbox, pullerOf(form), signal);
-    }
+export function takeFrom(outbox: Outbox, source: ByteSource, options: SendOptions): Promise<void> | null {
+  options.signal?.throwIfAborted();
+  if (isChunk(source)) {
+    outbox.take(toBytes(source));
+    return null;
   }
-  const sent = outbox.sent();
-  await (signal === undefined ? sent : abortable(sent, signal, () => {}));
+  const form = source as Partial<
+    SubscribableLike<Chunk> & AsyncIterable<Chunk> & Iterable<Chunk> & ReadableStream<Chunk>
+  >;
+  return typeof form.subscribe === 'function'
+    ? observe(outbox, form as SubscribableLike<Chunk>, options)
+    : pull(outbox, pullerOf(form), options.signal);
 }
 
 /** A source that is none is the caller's mistake. */

@@ -15,10 +15,10 @@ import { StreamError } from './errors.js';
 import { noHeaders } from './headers.js';
 import { Inbox, type InboxOwner } from './inbox.js';
 import { defaultUnpaced, Outbox, type OutboxOwner } from './outbox.js';
-import { deferredSince, handled, isThenable, reject, rejected } from './promises.js';
+import { abortable, deferredSince, handled, isThenable, reject, rejected } from './promises.js';
 import { checkCode, codeOf } from './reset-code.js';
 import type { Entry } from './scheduler.js';
-import { checkSource, sendFrom } from './source.js';
+import { checkSource, takeFrom } from './source.js';
 import type { StreamExtras } from './stream-extras.js';
 import type { StreamHost } from './stream-host.js';
 import { isLocalOver, isOver, isRemoteOver, type StreamAction, transition } from './stream-state.js';
@@ -121,8 +121,9 @@ export class CoreStream implements Stream, Entry, InboxOwner, OutboxOwner {
   }
 
   get closed(): Promise<void> {
-    this.#extra.closed ??= deferredSince(this.#state === 'closed', undefined, this.#failure);
-    return this.#extra.closed.promise;
+    const extra = this.#extra;
+    extra.closed ??= deferredSince(this.#state === 'closed', undefined, this.#failure);
+    return extra.closed.promise;
   }
 
   /** The opener has its answer, or we gave it. */
@@ -263,17 +264,20 @@ export class CoreStream implements Stream, Entry, InboxOwner, OutboxOwner {
   }
 
   async #send(source: ByteSource, options: SendOptions): Promise<void> {
+    const { signal } = options;
     try {
-      await sendFrom(this.outbox, source, options);
+      const taken = takeFrom(this.outbox, source, options);
+      if (taken !== null) await taken;
+      const sent = options.end === false ? this.outbox.sent() : this.end();
+      await (signal === undefined ? sent : abortable(sent, signal, () => {}));
     } catch (error) {
       // What the stream itself failed with needs no second reset.
       if (error !== this.outbox.error && !this.isOver) {
-        const aborted = options.signal?.aborted === true && error === options.signal.reason;
+        const aborted = signal?.aborted === true && error === signal.reason;
         this.reset(aborted ? 'cancel' : codeOf(error, 'internal-error'), error);
       }
       throw error;
     }
-    if (options.end !== false) await this.end();
   }
 
   write(chunk: Chunk): Promise<void> {
@@ -448,7 +452,7 @@ export class CoreStream implements Stream, Entry, InboxOwner, OutboxOwner {
     if (!first) return;
     this.#move('answer');
     const { events } = this.#host;
-    if (events !== null) events.next({ type: 'reply', stream: this, at: this.#host.now() });
+    if (events !== null && !this.isOver) events.next({ type: 'reply', stream: this, at: this.#host.now() });
   }
 
   #move(action: StreamAction): void {

@@ -180,9 +180,8 @@ export class Transmitter {
     this.#flushing = false;
   }
 
-  /** Before the transport is ended: what is in frames goes, whether the transport has room or not. */
+  /** Before the transport is ended: what is in frames goes, whether the transport has room or not, and no more. */
   finish(): void {
-    this.flush();
     if (this.writer.bytes > 0) this.#transport.write(this.writer.take());
   }
 

@@ -33,6 +33,8 @@ export interface Wire {
   receive(chunk: Uint8Array, from: number, maxFrames: number): number;
   /** Frames done by the last `receive`. */
   readonly framesDone: number;
+  /** The peer has begun as the protocol wants it: it is worth telling what went wrong. */
+  readonly isRecognised: boolean;
   /** A frame has begun and is not complete: an end of the transport here is a loss. */
   readonly isMidFrame: boolean;
 

@@ -82,6 +82,10 @@ export class FrameParser {
     this.#maxFrame = maxFrame;
   }
 
+  get isPastPreface(): boolean {
+    return !this.#inPreface;
+  }
+
   get isMidFrame(): boolean {
     return this.#left >= 0 || this.#have > 0;
   }

@@ -62,6 +62,10 @@ export class FramerWire implements Wire {
     return this.#parser.framesDone;
   }
 
+  get isRecognised(): boolean {
+    return this.#parser.isPastPreface;
+  }
+
   get isMidFrame(): boolean {
     return this.#parser.isMidFrame;
   }

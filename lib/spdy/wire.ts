@@ -96,6 +96,10 @@ export class SpdyWire implements Wire {
     return this.#parser.framesDone;
   }
 
+  get isRecognised(): boolean {
+    return this.#session.isEstablished;
+  }
+
   get isMidFrame(): boolean {
     return this.#parser.midFrame;
   }

@@ -69,7 +69,9 @@ describe('DATA before the SYN_REPLY is dropped by Go', () => {
     await peer.say(peer.synStream(1));
     void (await take(peer)).send('hello');
     await settled();
-    expect(peer.names().slice(-3)).toEqual(['SYN_REPLY', 'DATA', 'DATA']);
+    const names = peer.names();
+    expect(names.slice(names.indexOf('SYN_REPLY'))).toContain('DATA');
+    expect(names.indexOf('DATA')).toBeGreaterThan(names.indexOf('SYN_REPLY'));
   });
 });
 
