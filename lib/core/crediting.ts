@@ -1,5 +1,6 @@
 import { StreamError } from './errors.js';
 import type { LimitValues } from './limits.js';
+import { microtask } from './promises.js';
 import type { CoreStream } from './stream.js';
 import { grownWindow, ReceiveWindow } from './window.js';
 
@@ -9,7 +10,13 @@ export interface EarlyWindows {
   readonly earlyConnectionWindow: number;
   /** The connection as a whole has a window too. */
   readonly connectionWindow: boolean;
+  /**
+   * Whether the peer keeps to windows: `on`, as it has to; `off`; or `auto`, not before it has shown so. Default `on`.
+   */
+  readonly flowControl?: FlowControl;
 }
+
+export type FlowControl = 'auto' | 'on' | 'off';
 
 /** Less is not worth a frame, whoever waits for it. */
 const leastCreditBytes = 4096;
@@ -17,7 +24,14 @@ const leastCreditBytes = 4096;
 /** What the crediting side of a connection asks of it. */
 export interface CreditingHost {
   readonly limits: LimitValues;
+  /** The peer keeps to no windows, as far as we know. */
+  readonly windowless: boolean;
+  /** A reader that stopped is said so on the wire, and needs no more credit. */
+  readonly halfStop: boolean;
   now(): number;
+  /** Too much is unread: nothing more is read until `resumeReading`. */
+  pauseReading(): void;
+  resumeReading(): void;
   /** The last round trip, or NaN; unknown, it is asked for. */
   roundTrip(): number;
   /** Credit is due: it goes with the next batch. */
@@ -30,6 +44,10 @@ export interface CreditingHost {
 /**
  * Who may send us how much: counts what arrives against the windows, and returns credit as readers take it, to the
  * stream and to the connection. Windows grow while their readers keep up, within one budget for the connection.
+ *
+ * A peer that keeps to no windows cannot be held by them: reading pauses while the budget of the connection is unread.
+ * That is several windows of a stream, so that a slow one does not make the others wait at once. It gets no credit
+ * either: a frame that reaches a socket which its owner has just closed can cost us the last bytes of the connection.
  */
 export class Crediting {
   readonly #host: CreditingHost;
@@ -41,6 +59,9 @@ export class Crediting {
   #grown = 0;
   /** What unread streams were lent out of the same budget, so that the others can go on. */
   #lent = 0;
+  #paused = false;
+  /** The peer sent more than it had credit for, and nobody had expected otherwise. */
+  #overran = false;
 
   constructor(host: CreditingHost, early: EarlyWindows) {
     this.#host = host;
@@ -57,12 +78,16 @@ export class Crediting {
     this.#lend();
     if (stream === null) this.dropped(bytes);
     else this.#count(stream.inbox.window, stream.id, bytes, this.#early.earlyWindow - limits.windowBytes);
+    if (this.#host.windowless && !this.#paused && this.#connection.unread >= limits.receiveBudgetBytes) {
+      this.#paused = true;
+      this.#host.pauseReading();
+    }
   }
 
   /** The stream's reader took bytes. */
   released(stream: CoreStream, bytes: number): void {
     if (!stream.isLeftBehind) this.dropped(bytes);
-    if (stream.remoteOver || stream.creditDue || stream.inbox.window.due === 0) return;
+    if (stream.remoteOver || stream.creditDue || this.#owed(stream.inbox.window) === 0) return;
     stream.creditDue = true;
     this.#due.push(stream);
     this.#host.creditDue();
@@ -72,7 +97,13 @@ export class Crediting {
   dropped(bytes: number): void {
     this.#connection.unread -= bytes;
     if (this.#lent > 0) this.#takeBack();
-    if (this.#connection.due > 0) this.#host.creditDue();
+    if (this.#owed(this.#connection) > 0) this.#host.creditDue();
+    if (!this.#paused || this.#connection.unread >= this.#host.limits.receiveBudgetBytes) return;
+    this.#paused = false;
+    // Not within the reader's release, whose turn it still is.
+    microtask(() => {
+      if (!this.#paused) this.#host.resumeReading();
+    });
   }
 
   /** Writes the credit frames that are due. */
@@ -88,15 +119,15 @@ export class Crediting {
     const now = this.#host.now();
     for (const stream of streams) {
       stream.creditDue = false;
-      if (!stream.remoteOver && !stream.inbox.isStopped) this.#grant(stream, now);
+      if (!stream.remoteOver && !(stream.inbox.isStopped && this.#host.halfStop)) this.#grant(stream, now);
     }
   }
 
   /** Half a window is worth a frame; so is less, if the peer is about to run out. */
   #connectionDue(): number {
-    const { due, target, credit, unread } = this.#connection;
+    const { target, credit, unread } = this.#connection;
     const owed = target - credit - unread;
-    return this.#lent > 0 && owed >= leastCreditBytes ? owed : due;
+    return this.#lent > 0 && owed >= leastCreditBytes ? owed : this.#owed(this.#connection);
   }
 
   /** Takes back what the window of a stream that is over had grown. */
@@ -118,7 +149,7 @@ export class Crediting {
   #lend(): void {
     const { limits } = this.#host;
     const { unread, credit, target } = this.#connection;
-    if (unread * 2 < target || credit > limits.windowBytes) return;
+    if (this.#host.windowless || unread * 2 < target || credit > limits.windowBytes) return;
     const more = Math.min(limits.windowBytes, limits.growthBudgetBytes - this.#grown - this.#lent);
     if (more <= 0) return;
     this.#lent += more;
@@ -136,6 +167,10 @@ export class Crediting {
   #count(window: ReceiveWindow, id: number, bytes: number, slack: number): void {
     window.received(bytes);
     if (window.credit >= 0 || window.credit >= -slack) return;
+    if (this.#host.windowless) {
+      this.#overran = true;
+      return;
+    }
     const whose = id === 0 ? 'the connection' : `stream ${id}`;
     const left = Math.max(0, window.credit + bytes);
     throw new StreamError('flow-control', `${whose}: the peer sent ${bytes} bytes into a window of ${left}`, {
@@ -145,11 +180,20 @@ export class Crediting {
     });
   }
 
+  /**
+   * Credit to give back. A peer that has shown no windows must have used all it had: it stops there if it keeps to them
+   * after all, and is found out if it does not.
+   */
+  #owed(window: ReceiveWindow): number {
+    if (this.#host.windowless && (this.#overran || window.credit > 0)) return 0;
+    return window.due;
+  }
+
   #grant(stream: CoreStream, now: number): void {
     const { window } = stream.inbox;
-    if (window.unread === 0) this.#grow(stream, now);
+    if (window.unread === 0 && !this.#host.windowless) this.#grow(stream, now);
     stream.creditAt = now;
-    const bytes = window.due;
+    const bytes = this.#owed(window);
     if (bytes === 0) return;
     window.grant(bytes);
     this.#host.sendCredit(stream.id, bytes);

@@ -9,6 +9,8 @@ export interface EndingHost {
   readonly limits: LimitValues;
   readonly openStreams: number;
   readonly isEstablished: boolean;
+  /** The peer reads nothing after our go-away. */
+  readonly goAwayLast: boolean;
   readonly isMidFrame: boolean;
   /** The peer speaks our protocol, as far as we have heard. */
   readonly isRecognised: boolean;
@@ -55,7 +57,7 @@ export class Ending {
   close(): void {
     if (this.isGoingAway || this.isOver) return;
     this.isGoingAway = true;
-    this.#host.sayGoAway(null);
+    if (!this.#host.goAwayLast) this.#host.sayGoAway(null);
     const { drainMs } = this.#host.limits;
     this.#deadline(drainMs, () => {
       this.abort(new StreamError('timeout', `streams were still open after the ${drainMs} ms to drain them`));
@@ -78,6 +80,7 @@ export class Ending {
     // After this turn, so that what is being said in it is sent.
     microtask(() => {
       if (this.isOver) return;
+      if (this.isGoingAway && this.#host.goAwayLast) this.#host.sayGoAway(null);
       this.#host.finish();
       this.#transport.end();
       // Who has said nothing yet is not waited for.

@@ -126,11 +126,12 @@ export function checkHeaders(
 
 /**
  * Makes headers of what a peer sent: names and values in turn, already known to be within the limits of the wire.
- * Gives the error that the stream is to be refused with, if the peer broke the rules.
+ * Gives the error that the stream is to be refused with, if the peer broke the rules. Without `sizes`, names and values
+ * have been measured already.
  */
 export function fromPeer(
   flat: readonly string[],
-  sizes: readonly number[],
+  sizes: readonly number[] | null,
   limits: LimitValues,
 ): StreamHeaders | StreamError {
   if (flat.length === 0) return noHeaders;
@@ -138,15 +139,15 @@ export function fromPeer(
     return limitError(`the peer sent ${flat.length / 2} headers, and ${limits.maxHeaders} are allowed`);
   }
   // Each name and value has its length before it.
-  const blockBytes = sizes.reduce((sum, size) => sum + 2 + size, 0);
+  const blockBytes = sizes === null ? 0 : sizes.reduce((sum, size) => sum + 2 + size, 0);
   if (blockBytes > limits.maxHeaderBlockBytes) {
     return limitError(
       `the peer sent headers of ${blockBytes} bytes, and ${limits.maxHeaderBlockBytes} are allowed`,
     );
   }
   for (let at = 0; at < flat.length; at += 2) {
-    const nameBytes = sizes[at] as number;
-    const valueBytes = sizes[at + 1] as number;
+    const nameBytes = sizes === null ? 0 : (sizes[at] as number);
+    const valueBytes = sizes === null ? 0 : (sizes[at + 1] as number);
     if (nameBytes > limits.maxHeaderNameBytes) {
       return limitError(`the peer sent a header name of ${nameBytes} bytes of ${limits.maxHeaderNameBytes}`);
     }

@@ -12,6 +12,8 @@ export interface LimitValues {
   sendQuantumBytes: number;
   /** A header block as it is on the wire. */
   maxHeaderBlockBytes: number;
+  /** A header block unpacked, where the wire compresses. */
+  maxHeaderListBytes: number;
   maxHeaders: number;
   maxHeaderNameBytes: number;
   maxHeaderValueBytes: number;
@@ -92,6 +94,7 @@ export const defaultLimits: LimitValues = {
   maxFrameBytes: 64 * KiB,
   sendQuantumBytes: 16 * KiB,
   maxHeaderBlockBytes: 16 * KiB,
+  maxHeaderListBytes: 64 * KiB,
   maxHeaders: 64,
   maxHeaderNameBytes: 256,
   maxHeaderValueBytes: 8 * KiB,

@@ -223,6 +223,12 @@ export class Outbox {
     else if (this.window > this.widest) this.widest = this.window;
   }
 
+  /** There is a window now where there was none; what was sent before counts. */
+  limit(window: number): void {
+    this.window = window - this.bytesOut;
+    this.widest = Math.max(0, this.window);
+  }
+
   /** Tells writers and sources what is sent, and that there is room. */
   settle(): void {
     if (this.#waiters !== null) this.#settleWaiters(this.#waiters);

@@ -40,8 +40,10 @@ const mostLateFrames = 4096;
  * what is of no use. A method throws a StreamError where the peer has broken the rules of the connection.
  */
 export class Peer {
-  /** Credit with which a stream starts towards the peer. */
+  /** Credit with which a stream starts towards the peer, if that keeps to windows. */
   initialWindow: number;
+  /** The peer keeps to no windows, as far as we know. */
+  windowless: boolean;
   readonly #host: PeerHost;
   readonly #faults: Faults;
   readonly #tombstones: Tombstones;
@@ -59,6 +61,7 @@ export class Peer {
     // We assume no more of the peer than we grant ourselves: both ends tend to be set up alike.
     this.initialWindow = Math.min(early.earlyWindow, limits.windowBytes);
     this.#earlyConnectionWindow = Math.min(early.earlyConnectionWindow, limits.receiveBudgetBytes);
+    this.windowless = (early.flowControl ?? 'on') !== 'on';
     this.#faults = new Faults(limits);
     this.#tombstones = new Tombstones(limits.tombstones, limits.tombstoneMs);
   }
@@ -66,6 +69,16 @@ export class Peer {
   /** Credit of the connection, while the peer's own is not known. */
   get earlyConnectionWindow(): number {
     return this.#earlyConnectionWindow;
+  }
+
+  /** Credit with which a stream starts. */
+  get streamWindow(): number {
+    return this.windowless ? Number.POSITIVE_INFINITY : this.initialWindow;
+  }
+
+  /** The last stream that the peer opened. */
+  get lastId(): number {
+    return this.#lastId;
   }
 
   // ------------------------------------------------------------------ streams
@@ -82,13 +95,13 @@ export class Peer {
       return null;
     }
     if (StreamError.is(headers)) {
-      this.#refuse(id, headers.code === 'limit' ? 'limit' : 'protocol-error', headers.message, 'error');
+      this.#refuse(id, reasonOf(headers), headers.message, 'error');
     } else if (ending.isGoingAway || this.#openStreams >= limits.maxStreams) {
       this.#refuse(id, 'refused', 'no more streams are taken', 'refusal');
     } else if (backlog.waiting >= limits.backlog) {
       this.#refuse(id, 'refused', 'too many streams wait to be accepted', 'refusal');
     } else {
-      const stream = new CoreStream(this.#host, id, 'remote', headers, urgency, this.initialWindow);
+      const stream = new CoreStream(this.#host, id, 'remote', headers, urgency, this.streamWindow);
       this.#openStreams++;
       this.#host.streams.set(id, stream);
       return stream;
@@ -100,14 +113,21 @@ export class Peer {
   offered(stream: CoreStream): void {
     const { events, backlog } = this.#host;
     if (events !== null) events.next({ type: 'accept', stream, at: this.#host.now() });
-    if (!stream.isOver) backlog.push(stream);
+    if (stream.state !== 'reset') backlog.push(stream);
+  }
+
+  /** Whether a stream of this id is or was there, whoever opened it. */
+  wasOpened(id: number): boolean {
+    return (
+      this.#host.streams.get(id)?.announced ?? id < (this.#isOurs(id) ? this.#host.nextId : this.#lastId + 1)
+    );
   }
 
   /** The stream of a frame. Null if it is over, and the frame is to be ignored; `counts` once for each frame. */
   find(id: number, counts = true): CoreStream | null {
     const stream = this.#host.streams.get(id);
     if (stream?.announced) return stream;
-    if (stream !== undefined || id >= (this.#isOurs(id) ? this.#host.nextId : this.#lastId + 1)) {
+    if (!this.wasOpened(id)) {
       throw protocolError(`the peer sent a frame for stream ${id}, which was never opened`);
     }
     if (counts && id <= this.#goAwayId && !this.#isExpected(id)) this.fault('useless');
@@ -155,15 +175,20 @@ export class Peer {
   /** A broken stream, which the connection survives. */
   broke(stream: CoreStream, error: StreamError): void {
     this.fault('error');
-    this.#host.sendReset(stream, error.code === 'limit' ? 'limit' : 'protocol-error', error.message);
-    stream.fail(error, 'protocol-error', true);
+    this.#host.sendReset(stream, reasonOf(error), error.message);
+    stream.fail(error, error.reset ?? 'protocol-error', true);
   }
 
   /** A stream is over. */
   forget(stream: CoreStream): void {
     if (stream.origin === 'remote') this.#openStreams--;
     this.#expectLate();
-    if (stream.state === 'reset') this.#tombstones.add(stream.id, this.#host.now());
+    if (stream.state === 'reset') this.forgive(stream.id);
+  }
+
+  /** Frames of a stream that is over may still come. */
+  forgive(id: number): void {
+    this.#tombstones.add(id, this.#host.now());
   }
 
   // ------------------------------------------------------------------ data and credit
@@ -178,6 +203,20 @@ export class Peer {
     if (stream.readStalled || !stream.inbox.isStalling) return;
     stream.readStalled = true;
     this.#host.tellStall(stream, 'stall', 'receive');
+  }
+
+  /** The peer has shown that it keeps to windows: they hold from here on, and what was sent before counts. */
+  keepsToWindows(): void {
+    if (!this.windowless) return;
+    this.windowless = false;
+    const { streams, transmitter, crediting } = this.#host;
+    for (const stream of streams.values()) {
+      stream.outbox.limit(this.initialWindow);
+      // Credit was kept back until now.
+      crediting.released(stream, 0);
+    }
+    crediting.dropped(0);
+    transmitter.addCredit(this.#earlyConnectionWindow - transmitter.bytesOut);
   }
 
   /** The peer changed the window that streams start with, and that of those which have. */
@@ -217,7 +256,8 @@ export class Peer {
     ending.peerGoAway(error);
     if (error !== null) return;
     for (const stream of [...streams.values()]) {
-      if (stream.origin === 'remote' || stream.id <= lastId) continue;
+      // What it has answered it has taken, whatever it counts.
+      if (stream.origin === 'remote' || stream.id <= lastId || stream.isAnswered) continue;
       const message = `stream ${stream.id} was not processed: the peer is going away`;
       const details = { streamId: stream.id, remote: true, retryable: true, reset: 'refused' } as const;
       stream.fail(new StreamError('refused', message, details), 'refused', true);
@@ -263,6 +303,10 @@ export class Peer {
     outbox.settle();
     this.#host.ready(stream);
   }
+}
+
+function reasonOf(error: StreamError): Reason {
+  return error.wireCode ?? (error.code === 'limit' ? 'limit' : (error.reset ?? 'protocol-error'));
 }
 
 function protocolError(message: string): StreamError {

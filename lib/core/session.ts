@@ -27,6 +27,7 @@ import { abortable, type Deferred, deferred, handled, reject } from './promises.
 import { Receiver } from './receiver.js';
 import { CoreStream } from './stream.js';
 import type { StreamHost } from './stream-host.js';
+import { isLocalOver } from './stream-state.js';
 import { Timekeeper, type Watched } from './timekeeper.js';
 import { Transmitter, type TransmitterHost } from './transmitter.js';
 import type { Reason, Wire } from './wire.js';
@@ -63,6 +64,9 @@ export class Session
   readonly pings: Pings;
   readonly backlog: Backlog<CoreStream> = new Backlog('accept$');
   readonly protocol: string;
+  readonly dataBeforeReply: boolean;
+  readonly halfStop: boolean;
+  readonly goAwayLast: boolean;
   isEstablished = false;
   readonly #wire: Wire;
   readonly #clock: Clock;
@@ -89,6 +93,9 @@ export class Session
     const wire = profile.wire(this);
     this.#wire = wire;
     this.protocol = wire.name;
+    this.dataBeforeReply = wire.dataBeforeReply;
+    this.halfStop = wire.features.halfStop;
+    this.goAwayLast = wire.goAwayLast === true;
     this.info = {
       protocol: wire.name,
       role,
@@ -97,7 +104,7 @@ export class Session
       ...(transport.remote === undefined ? {} : { remote: transport.remote }),
     };
     this.transmitter = new Transmitter(transport, wire, this);
-    if (profile.connectionWindow) {
+    if (profile.connectionWindow && !this.peer.windowless) {
       this.transmitter.addCredit(this.peer.earlyConnectionWindow);
     }
     this.pings = new Pings(this.#clock, (payload) => {
@@ -127,7 +134,7 @@ export class Session
     const list = this.toHeaders(headers);
     const refusal = this.#refusal();
     const id = refusal === null ? this.nextId : 0;
-    const stream = new CoreStream(this, id, 'local', list, urgency, this.peer.initialWindow);
+    const stream = new CoreStream(this, id, 'local', list, urgency, this.peer.streamWindow);
     stream.prepare(options.label, undefined);
     if (refusal === null) {
       this.nextId += 2;
@@ -240,7 +247,9 @@ export class Session
   }
 
   dropped(stream: CoreStream, bytes: number): void {
-    if (!stream.isLeftBehind) this.crediting.dropped(bytes);
+    if (stream.isLeftBehind) return;
+    if (this.halfStop || !stream.inbox.isStopped) this.crediting.dropped(bytes);
+    else this.#discard(stream, bytes);
   }
 
   settleLater(stream: CoreStream): void {
@@ -269,6 +278,7 @@ export class Session
   }
 
   stopped(stream: CoreStream, code: ResetCode): void {
+    if (!this.halfStop) return;
     stream.stopDue = code;
     this.transmitter.ready(stream);
   }
@@ -282,6 +292,31 @@ export class Session
   }
 
   // ------------------------------------------------------------------ from the parts of the connection
+
+  get windowless(): boolean {
+    return this.peer.windowless;
+  }
+
+  pauseReading(): void {
+    this.#receiver.pause('budget');
+  }
+
+  resumeReading(): void {
+    this.#receiver.resume('budget');
+  }
+
+  get mayBeLate(): boolean {
+    if (!this.peer.windowless) return false;
+    return [...this.streams.values()].some((stream) => stream.outbox.bytesOut > 0);
+  }
+
+  yieldTurn(): void {
+    this.#clock.soon(() => {
+      if (this.ending.isOver) return;
+      this.transmitter.yielded();
+      this.#answersGone();
+    });
+  }
 
   writeCredit(): void {
     this.crediting.write();
@@ -358,6 +393,26 @@ export class Session
 
   // ------------------------------------------------------------------ inside
 
+  /**
+   * The wire cannot say that a reader has stopped: what still comes is dropped, with credit for more, up to a limit. Once
+   * our own half has ended it can be said, by a reset; a peer that only ends is spared it.
+   */
+  #discard(stream: CoreStream, bytes: number): void {
+    this.crediting.released(stream, bytes);
+    if (stream.remoteOver) return;
+    if (isLocalOver(stream.state) && stream.isAnswered) {
+      this.sendReset(stream, 'cancel', '');
+      this.peer.forgive(stream.id);
+      stream.peerEnded(undefined);
+      return;
+    }
+    stream.discarded += bytes;
+    const { discardBytes } = this.limits;
+    if (stream.discarded <= discardBytes) return;
+    const message = `stream ${stream.id}: more than ${discardBytes} bytes came after its reader had stopped`;
+    stream.reset('cancel', new StreamError('limit', message));
+  }
+
   /** Why no stream can be opened now, or null. */
   #refusal(): StreamError | null {
     const { isOver, isGoingAway, peerIsGoingAway } = this.ending;
@@ -404,6 +459,10 @@ export class Session
 
   #drained(): void {
     this.transmitter.drained();
+    this.#answersGone();
+  }
+
+  #answersGone(): void {
     if (!this.transmitter.isBlocked) this.#receiver.resume('answers');
   }
 

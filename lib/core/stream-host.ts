@@ -8,6 +8,8 @@ import type { Reason } from './wire.js';
 export interface StreamHost {
   readonly protocol: string;
   readonly limits: LimitValues;
+  /** The opener may send data before the answer. */
+  readonly dataBeforeReply: boolean;
   now(): number;
   /** Makes headers of what an application gives; throws where that cannot be sent. */
   toHeaders(init: HeadersInit | undefined): StreamHeaders;

@@ -112,9 +112,8 @@ export class CoreStream implements Stream, Entry, InboxOwner, OutboxOwner {
   }
 
   get reply(): Promise<StreamHeaders> {
-    const extra = this.#extra;
-    extra.reply ??= deferredSince(this.#answered, this.replyHeaders, this.#failure);
-    return extra.reply.promise;
+    this.#extra.reply ??= deferredSince(this.#answered, this.replyHeaders, this.#failure);
+    return this.#extra.reply.promise;
   }
 
   get trailers(): Promise<StreamHeaders | undefined> {
@@ -347,7 +346,15 @@ export class CoreStream implements Stream, Entry, InboxOwner, OutboxOwner {
     if (this.#answered || this.origin === 'remote') return false;
     this.#answer(headers);
     this.#host.ready(this);
+    // Sources may have waited for this.
+    if (!this.#host.dataBeforeReply) this.outbox.settle();
     return true;
+  }
+
+  /** The wire gives this end nothing to send. */
+  mute(): void {
+    void this.outbox.end(null);
+    this.localEnded();
   }
 
   peerEnded(trailers: StreamHeaders | undefined): void {
@@ -420,7 +427,9 @@ export class CoreStream implements Stream, Entry, InboxOwner, OutboxOwner {
   }
 
   outboxMayTake(bytes: number): boolean {
-    if (this.origin === 'remote' && (this.answer === 'none' || this.answer === 'promised')) return false;
+    if (this.origin === 'remote') {
+      if (this.answer === 'none' || this.answer === 'promised') return false;
+    } else if (!this.#answered && !this.#host.dataBeforeReply) return false;
     return this.#host.mayTake(bytes);
   }
 
@@ -467,7 +476,8 @@ export class CoreStream implements Stream, Entry, InboxOwner, OutboxOwner {
   #fail(error: unknown, code: ResetCode, remote: boolean): void {
     this.#failure = error;
     this.#state = 'reset';
-    this.inbox.fail(error);
+    // What the peer had sent to its end stays readable, whatever it does then.
+    if (!remote || !this.inbox.hasEnded) this.inbox.fail(error);
     this.#finish(error, code, remote);
   }
 

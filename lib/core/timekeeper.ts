@@ -9,6 +9,8 @@ export interface Watched {
   readonly streams: ReadonlyMap<number, CoreStream>;
   /** The peer's preface has arrived. */
   readonly isEstablished: boolean;
+  /** The peer may be unable to answer a ping before somebody at its end reads: its silence proves nothing. */
+  readonly mayBeLate: boolean;
   ping(): void;
   /** The connection is to be given up. */
   giveUp(error: StreamError): void;
@@ -86,7 +88,7 @@ export class Timekeeper {
       }
     } else {
       const silent = now - this.heardAt;
-      if (isPast(silent, limits.deadMs)) {
+      if (isPast(silent, limits.deadMs) && !watched.mayBeLate) {
         watched.giveUp(timeout(`the peer was silent for ${Math.round(silent)} ms`));
         return;
       }

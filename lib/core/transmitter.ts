@@ -9,6 +9,8 @@ import type { Wire } from './wire.js';
 
 /** As much as is collected for one write of the transport: enough to amortise it, little to wait behind. */
 const batchBytes = 128 * 1024;
+/** As much goes out before other connections have their turn: a peer as fast as we are never says stop. */
+const bytesPerTurn = 1024 * 1024;
 /** First bytes that travel with the opening frame; more would make the openings of others wait. */
 const openingBytes = 2048;
 
@@ -18,6 +20,8 @@ const preludeBytes = 16 * 1024;
 /** What the sending side asks of its connection. */
 export interface TransmitterHost {
   readonly limits: LimitValues;
+  /** Calls `yielded` in the next turn of the event loop. */
+  yieldTurn(): void;
   /** Adds the credit frames that are due to the batch. */
   writeCredit(): void;
   /** A sending half has bytes and no window. */
@@ -36,6 +40,8 @@ export class Transmitter {
   credit: number = Number.POSITIVE_INFINITY;
   /** The longest piece of data in one frame. */
   maxDataBytes: number = 64 * 1024;
+  /** Data sent so far. */
+  bytesOut = 0;
   readonly #transport: Transport;
   readonly #host: TransmitterHost;
   readonly #wire: Wire;
@@ -44,6 +50,9 @@ export class Transmitter {
   /** Streams that wait for the connection, and not for their own window. */
   readonly #parked: Set<CoreStream> = new Set();
   #widest = 1;
+  /** Bytes written since others had their turn. */
+  #turnBytes = 0;
+  #yielding = false;
   #queued = 0;
   /** Queued bytes have gone: whoever waits for room is to be told. */
   #roomAgain = false;
@@ -124,7 +133,16 @@ export class Transmitter {
     return true;
   }
 
+  /** The others had their turn. */
+  yielded(): void {
+    this.#yielding = false;
+    this.#turnBytes = 0;
+    this.drained();
+  }
+
+  /** The transport takes more. It may say so within the turn in which it was full. */
   drained(): void {
+    if (this.#yielding) return;
     this.#blocked = false;
     this.flush();
     this.#unpark();
@@ -152,7 +170,12 @@ export class Transmitter {
     while (!this.#blocked && !this.#over) {
       this.#collect();
       if (this.writer.bytes === 0) break;
+      this.#turnBytes += this.writer.bytes;
       this.#blocked = !this.#transport.write(this.writer.take());
+      if (this.#turnBytes < bytesPerTurn || this.#blocked) continue;
+      this.#yielding = true;
+      this.#blocked = true;
+      this.#host.yieldTurn();
     }
     this.#flushing = false;
   }
@@ -206,6 +229,7 @@ export class Transmitter {
     }
     if (bytes > 0) {
       this.credit -= bytes;
+      this.bytesOut += bytes;
       outbox.moving(bytes).moveTo(this.writer, bytes);
     }
     if (written && end) stream.localEnded();

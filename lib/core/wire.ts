@@ -18,6 +18,8 @@ export interface Wire {
   readonly mergesData: boolean;
   /** The opener may send data before the answer. */
   readonly dataBeforeReply: boolean;
+  /** Peers read nothing after a go-away: it is said when the last stream is over. */
+  readonly goAwayLast?: boolean;
 
   /** How long a header block would be. */
   headerBytes(headers: StreamHeaders): number;

@@ -1,0 +1,300 @@
+import type { StreamHeaders } from '../api.js';
+import { StreamError } from '../core/errors.js';
+import { fromPeer, toHeaders } from '../core/headers.js';
+import type { Session } from '../core/session.js';
+import type { CoreStream } from '../core/stream.js';
+import { maxCredit } from '../core/window.js';
+import { settingsBytes } from './codec.js';
+import {
+  FLAG_FIN,
+  FLAG_UNIDIRECTIONAL,
+  FRAME_GOAWAY,
+  FRAME_HEADER_BYTES,
+  FRAME_HEADERS,
+  FRAME_PING,
+  FRAME_RST_STREAM,
+  FRAME_SETTINGS,
+  FRAME_SYN_REPLY,
+  FRAME_SYN_STREAM,
+  FRAME_WINDOW_UPDATE,
+  GOAWAY_BYTES,
+  GOAWAY_FLOW_CONTROL_ERROR,
+  GOAWAY_INTERNAL_ERROR,
+  GOAWAY_OK,
+  HEADERS_HEAD_BYTES,
+  MAX_WINDOW_BYTES,
+  PING_BYTES,
+  RST_FLOW_CONTROL_ERROR,
+  RST_INVALID_STREAM,
+  RST_PROTOCOL_ERROR,
+  RST_STREAM_ALREADY_CLOSED,
+  RST_STREAM_BYTES,
+  RST_STREAM_IN_USE,
+  resetCode,
+  SETTINGS_INITIAL_WINDOW_SIZE,
+  type SpdyHandler,
+  type SpdySetting,
+  SYN_REPLY_HEAD_BYTES,
+  SYN_STREAM_HEAD_BYTES,
+  WINDOW_UPDATE_BYTES,
+} from './frames.js';
+import { HeaderBlockDecoder } from './header-block.js';
+import { FRAME_DATA, isOneWay, withOptions } from './options.js';
+import type { SpdyWire } from './wire.js';
+
+/** Credit in smaller pieces is a fault, unless the peer's window is that small itself. */
+const tinyCredit = 64;
+
+/**
+ * What the peer's frames mean to the session. Header blocks are unpacked before anything else is looked at, since those
+ * of refused and forgotten streams belong to the same zlib stream as the others.
+ */
+export class SpdyReader implements SpdyHandler {
+  readonly #session: Session;
+  readonly #wire: SpdyWire;
+  readonly #blocks: HeaderBlockDecoder;
+  /** From HEADERS frames, until it shows what they belong to: a refusal, an answer or an end. */
+  readonly #further: WeakMap<CoreStream, StreamHeaders> = new WeakMap();
+  /** The stream of the DATA frame at hand. */
+  #target: CoreStream | null = null;
+  #tinyCredit = tinyCredit;
+
+  constructor(session: Session, wire: SpdyWire) {
+    this.#session = session;
+    this.#wire = wire;
+    this.#blocks = new HeaderBlockDecoder(session.limits);
+  }
+
+  synStream(id: number, associatedTo: number, priority: number, flags: number, block: Uint8Array): void {
+    this.#seen(FRAME_SYN_STREAM, flags, id, SYN_STREAM_HEAD_BYTES + block.byteLength);
+    const { peer, limits } = this.#session;
+    const flat = withOptions(this.#blocks.decode(block, id), associatedTo, flags);
+    if (id <= peer.lastId && id % 2 === peer.lastId % 2) {
+      this.#reused(id);
+      return;
+    }
+    const headers = StreamError.is(flat) ? flat : fromPeer(flat, null, limits);
+    const stream = peer.opened(id, headers, priority);
+    if (stream === null) return;
+    if ((flags & FLAG_UNIDIRECTIONAL) !== 0) stream.mute();
+    if ((flags & FLAG_FIN) !== 0) stream.peerEnded(undefined);
+    peer.offered(stream);
+  }
+
+  synReply(id: number, flags: number, block: Uint8Array): void {
+    this.#seen(FRAME_SYN_REPLY, flags, id, SYN_REPLY_HEAD_BYTES + block.byteLength);
+    const headers = this.#unpack(block, id);
+    const stream = this.#find(id);
+    if (stream === null || isOneWay(stream.headers)) return;
+    if (stream.origin === 'remote') {
+      this.#broke(stream, RST_PROTOCOL_ERROR, 'the peer answered a stream that it had opened itself');
+    } else if (stream.isAnswered) {
+      this.#broke(stream, RST_STREAM_IN_USE, 'the peer answered a second time');
+    } else if (StreamError.is(headers)) {
+      this.#session.peer.broke(stream, headers);
+    } else {
+      stream.peerAnswered(this.#withFurther(stream, headers));
+      if ((flags & FLAG_FIN) !== 0) this.#end(stream);
+    }
+  }
+
+  headers(id: number, flags: number, block: Uint8Array): void {
+    this.#seen(FRAME_HEADERS, flags, id, HEADERS_HEAD_BYTES + block.byteLength);
+    const headers = this.#unpack(block, id);
+    const stream = this.#find(id);
+    if (stream === null) return;
+    if (stream.remoteOver) {
+      this.#broke(stream, RST_STREAM_ALREADY_CLOSED, 'the peer sent HEADERS after its end');
+    } else if (StreamError.is(headers)) {
+      this.#session.peer.broke(stream, headers);
+    } else {
+      if (this.#further.has(stream)) this.#session.peer.fault('useless');
+      const all = this.#withFurther(stream, headers);
+      if ([...all].length > this.#session.limits.maxHeaders) {
+        const message = `stream ${id}: the peer sent more than ${this.#session.limits.maxHeaders} headers`;
+        this.#session.peer.broke(stream, new StreamError('limit', message, { streamId: id, remote: true }));
+        return;
+      }
+      this.#further.set(stream, all);
+      if ((flags & FLAG_FIN) !== 0) this.#end(stream);
+    }
+  }
+
+  dataStart(id: number, length: number, flags: number): void {
+    this.#seen(FRAME_DATA, flags, id, FRAME_HEADER_BYTES + length);
+    const stream = this.#find(id);
+    this.#target = stream;
+    if (stream === null) return;
+    if (length === 0 && (flags & FLAG_FIN) === 0) this.#session.peer.fault('useless');
+    if (stream.remoteOver) {
+      this.#broke(stream, RST_STREAM_ALREADY_CLOSED, 'the peer sent DATA after its end');
+    } else if (stream.origin === 'local' && !stream.isAnswered) {
+      this.#broke(stream, RST_PROTOCOL_ERROR, 'the peer sent DATA before its SYN_REPLY');
+    }
+  }
+
+  data(_id: number, chunk: Uint8Array, fin: boolean): void {
+    const { peer } = this.#session;
+    let stream = this.#target;
+    if (stream?.isOver) stream = null;
+    if (chunk.byteLength > 0) {
+      try {
+        peer.sent(stream, chunk.byteLength);
+      } catch (error) {
+        if (stream === null || !StreamError.is(error) || error.streamId === undefined) throw error;
+        this.#broke(stream, RST_FLOW_CONTROL_ERROR, error.message);
+        return;
+      }
+      if (stream !== null) peer.data(stream, chunk);
+    }
+    if (fin && stream !== null && !stream.isOver) this.#end(stream);
+  }
+
+  rstStream(id: number, status: number): void {
+    this.#seen(FRAME_RST_STREAM, 0, id, RST_STREAM_BYTES);
+    const { peer } = this.#session;
+    if (!peer.wasOpened(id)) {
+      peer.fault('useless');
+      return;
+    }
+    const stream = peer.find(id);
+    if (stream === null) return;
+    if (stream.origin === 'remote' || stream.isAnswered) peer.reset(stream, resetCode(status), status, '');
+    else peer.refused(stream, resetCode(status), status, '', this.#withFurther(stream, toHeaders(undefined)));
+  }
+
+  settings(entries: readonly SpdySetting[], flags: number): void {
+    this.#seen(FRAME_SETTINGS, flags, 0, settingsBytes(entries.length));
+    const { peer } = this.#session;
+    peer.fault('settings');
+    for (const { id, value } of entries) {
+      if (id !== SETTINGS_INITIAL_WINDOW_SIZE || this.#wire.flowControl === 'off') continue;
+      if (value > MAX_WINDOW_BYTES) throw flowControl(`the peer set windows of ${value} bytes`);
+      peer.keepsToWindows();
+      peer.windows(value);
+      this.#tinyCredit = Math.min(tinyCredit, value >> 1);
+    }
+  }
+
+  windowUpdate(id: number, delta: number): void {
+    this.#seen(FRAME_WINDOW_UPDATE, 0, id, WINDOW_UPDATE_BYTES);
+    if (this.#wire.flowControl === 'off') return;
+    const { peer } = this.#session;
+    peer.keepsToWindows();
+    if (delta < this.#tinyCredit) peer.fault('useless');
+    if (id === 0) {
+      if (delta === 0) throw flowControl('the peer sent a WINDOW_UPDATE of 0 for the connection');
+      peer.connectionCredit(delta);
+      return;
+    }
+    const stream = this.#find(id);
+    if (stream === null) return;
+    if (delta === 0) this.#broke(stream, RST_PROTOCOL_ERROR, 'the peer sent a WINDOW_UPDATE of 0');
+    else if (stream.outbox.window + delta <= maxCredit) peer.credit(stream, delta);
+    else this.#broke(stream, RST_FLOW_CONTROL_ERROR, 'the peer raised the window above 2^31 - 1');
+  }
+
+  ping(id: number): void {
+    this.#seen(FRAME_PING, 0, 0, PING_BYTES);
+    const { peer, info } = this.#session;
+    const parity = info.role === 'client' ? 1 : 0;
+    if (id === 0) peer.fault('useless');
+    else if (id % 2 === parity) peer.ponged((id + parity) / 2);
+    else {
+      peer.fault('ping');
+      this.#wire.pong(id);
+    }
+  }
+
+  goAway(lastGoodId: number, status: number): void {
+    this.#seen(FRAME_GOAWAY, 0, 0, GOAWAY_BYTES);
+    const word = goAwayWords.get(status) ?? 'protocol-error';
+    const error =
+      status === GOAWAY_OK
+        ? null
+        : new StreamError('closed', `the peer gave up the connection (${word}, status ${status})`, {
+            remote: true,
+            wireCode: status,
+            reset: word,
+          });
+    this.#session.peer.goesAway(lastGoodId, error);
+  }
+
+  unknown(type: number, flags: number, length: number): void {
+    this.#seen(type, flags, 0, FRAME_HEADER_BYTES + length);
+    this.#session.peer.fault('useless');
+  }
+
+  // ------------------------------------------------------------------ inside
+
+  /** A frame came: the peer speaks SPDY, whatever else is wrong with it. `size` is that of the whole frame. */
+  #seen(type: number, flags: number, id: number, size: number): void {
+    this.#session.established();
+    if (this.#session.frames !== null) this.#wire.tell('in', type, flags, id, size - FRAME_HEADER_BYTES);
+  }
+
+  #unpack(block: Uint8Array, id: number): StreamHeaders | StreamError {
+    const flat = this.#blocks.decode(block, id);
+    return StreamError.is(flat) ? flat : fromPeer(flat, null, this.#session.limits);
+  }
+
+  /** The stream of a frame; null if it is over, or never was: the peer is told of the latter. */
+  #find(id: number): CoreStream | null {
+    const { peer } = this.#session;
+    if (peer.wasOpened(id)) return peer.find(id);
+    peer.fault('error');
+    this.#reset(id, RST_INVALID_STREAM);
+    return null;
+  }
+
+  #reused(id: number): void {
+    const { peer, streams } = this.#session;
+    const stream = streams.get(id);
+    if (stream !== undefined) {
+      this.#broke(stream, RST_PROTOCOL_ERROR, 'the peer opened it a second time');
+      return;
+    }
+    peer.fault('error');
+    this.#reset(id, RST_PROTOCOL_ERROR);
+  }
+
+  #reset(id: number, status: number): void {
+    this.#wire.reset(id, status);
+    this.#session.transmitter.schedule();
+  }
+
+  #broke(stream: CoreStream, wireCode: number, what: string): void {
+    const message = what.startsWith('stream ') ? what : `stream ${stream.id}: ${what}`;
+    const code = wireCode === RST_FLOW_CONTROL_ERROR ? 'flow-control' : 'protocol';
+    const reset = code === 'protocol' ? 'protocol-error' : code;
+    const details = { streamId: stream.id, remote: true, wireCode, reset } as const;
+    this.#session.peer.broke(stream, new StreamError(code, message, details));
+  }
+
+  #end(stream: CoreStream): void {
+    const trailers = this.#further.get(stream);
+    this.#further.delete(stream);
+    stream.peerEnded(trailers);
+  }
+
+  /** What HEADERS have said of the stream so far, and `headers` after it. */
+  #withFurther(stream: CoreStream, headers: StreamHeaders): StreamHeaders {
+    const before = this.#further.get(stream);
+    if (before === undefined) return headers;
+    this.#further.delete(stream);
+    return toHeaders([...before, ...headers]);
+  }
+}
+
+const goAwayWords: ReadonlyMap<number, 'internal-error' | 'flow-control'> = new Map([
+  [GOAWAY_INTERNAL_ERROR, 'internal-error'],
+  [GOAWAY_FLOW_CONTROL_ERROR, 'flow-control'],
+]);
+
+function flowControl(message: string): StreamError {
+  return new StreamError('flow-control', message, {
+    remote: true,
+    wireCode: GOAWAY_FLOW_CONTROL_ERROR,
+    reset: 'flow-control',
+  });
+}

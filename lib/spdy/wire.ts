@@ -1,0 +1,253 @@
+import type { ProviderFeatures, StreamHeaders } from '../api.js';
+import type { FlowControl } from '../core/crediting.js';
+import type { StreamError } from '../core/errors.js';
+import type { FrameWriter } from '../core/frame-writer.js';
+import { noHeaders } from '../core/headers.js';
+import type { Session } from '../core/session.js';
+import type { CoreStream } from '../core/stream.js';
+import type { Reason, Wire } from '../core/wire.js';
+import {
+  SpdyParser,
+  settingsBytes,
+  writeDataHeader,
+  writeGoAway,
+  writeHeadersHead,
+  writePing,
+  writeRstStream,
+  writeSettings,
+  writeSynReplyHead,
+  writeSynStreamHead,
+  writeWindowUpdate,
+} from './codec.js';
+import {
+  FLAG_FIN,
+  FLAG_UNIDIRECTIONAL,
+  FRAME_GOAWAY,
+  FRAME_HEADER_BYTES,
+  FRAME_HEADERS,
+  FRAME_PING,
+  FRAME_RST_STREAM,
+  FRAME_SETTINGS,
+  FRAME_SYN_REPLY,
+  FRAME_SYN_STREAM,
+  FRAME_WINDOW_UPDATE,
+  frameName,
+  GOAWAY_BYTES,
+  GOAWAY_FLOW_CONTROL_ERROR,
+  GOAWAY_INTERNAL_ERROR,
+  GOAWAY_OK,
+  GOAWAY_PROTOCOL_ERROR,
+  HEADERS_HEAD_BYTES,
+  INITIAL_WINDOW_BYTES,
+  MAX_STREAM_ID,
+  PING_BYTES,
+  RST_CANCEL,
+  RST_FRAME_TOO_LARGE,
+  RST_INTERNAL_ERROR,
+  RST_STREAM_BYTES,
+  resetStatus,
+  SETTINGS_INITIAL_WINDOW_SIZE,
+  SETTINGS_MAX_CONCURRENT_STREAMS,
+  SYN_REPLY_HEAD_BYTES,
+  SYN_STREAM_HEAD_BYTES,
+  WINDOW_UPDATE_BYTES,
+} from './frames.js';
+import { HeaderBlockEncoder } from './header-block.js';
+import { associatedTo, FRAME_DATA, isOneWay, withoutOptions } from './options.js';
+import { SpdyReader } from './reader.js';
+
+const utf8: TextEncoder = new TextEncoder();
+/** The zlib header with its dictionary, two heads of stored blocks, the number of headers. */
+const blockOverheadBytes: number = 6 + 2 * 5 + 4;
+
+/** SPDY/3.1's side of a session: what the engine decides, in frames that Go's spdystream takes too. */
+export class SpdyWire implements Wire {
+  readonly name = 'spdy';
+  readonly features: ProviderFeatures;
+  readonly mergesData = false;
+  /** Go drops DATA before the SYN_REPLY, and says nothing. */
+  readonly dataBeforeReply = false;
+  /** Go reads nothing after a GOAWAY. */
+  readonly goAwayLast = true;
+  readonly flowControl: FlowControl;
+  readonly #session: Session;
+  readonly #parser: SpdyParser;
+  readonly #encoder: HeaderBlockEncoder;
+
+  constructor(session: Session, flowControl: FlowControl) {
+    this.#session = session;
+    this.flowControl = flowControl;
+    this.features = {
+      headers: true,
+      replyHeaders: true,
+      trailers: true,
+      flowControl: flowControl !== 'off',
+      halfStop: false,
+      ping: true,
+      goAway: true,
+    };
+    const { limits } = session;
+    this.#parser = new SpdyParser(new SpdyReader(session, this), limits);
+    // The engine has measured headers before they come here.
+    this.#encoder = new HeaderBlockEncoder({ maxHeaderBlockBytes: Number.POSITIVE_INFINITY });
+  }
+
+  get framesDone(): number {
+    return this.#parser.framesDone;
+  }
+
+  get isRecognised(): boolean {
+    return this.#session.isEstablished;
+  }
+
+  get isMidFrame(): boolean {
+    return this.#parser.midFrame;
+  }
+
+  receive(chunk: Uint8Array, from: number, maxFrames: number): number {
+    return this.#parser.parse(chunk, from, maxFrames);
+  }
+
+  /** With the zlib header and one empty block, as if this were the first. */
+  headerBytes(headers: StreamHeaders): number {
+    let bytes = blockOverheadBytes;
+    for (const [name, value] of headers) bytes += 8 + name.length + utf8.encode(value).byteLength;
+    return bytes;
+  }
+
+  // ------------------------------------------------------------------ out
+
+  preface(): void {
+    const { limits, pings } = this.#session;
+    if (this.flowControl !== 'off') {
+      const entries = [
+        { id: SETTINGS_MAX_CONCURRENT_STREAMS, flags: 0, value: Math.min(limits.maxStreams, MAX_STREAM_ID) },
+        { id: SETTINGS_INITIAL_WINDOW_SIZE, flags: 0, value: limits.windowBytes },
+      ];
+      const size = settingsBytes(entries.length);
+      writeSettings(this.#writer.slab, this.#reserve(size, FRAME_SETTINGS, 0, 0), entries, 0);
+      // The connection starts with as much, whatever the SETTINGS say (§2.6.8).
+      const more = limits.receiveBudgetBytes - INITIAL_WINDOW_BYTES;
+      if (more > 0) this.credit(0, more);
+    }
+    // Who only waits for streams says nothing: Go answers a PING, and is known to be there.
+    void pings.ping();
+  }
+
+  open(stream: CoreStream, _bytes: number, end: boolean): void {
+    const { headers, id } = stream;
+    const oneWay = isOneWay(headers);
+    const flags = (end ? FLAG_FIN : 0) | (oneWay ? FLAG_UNIDIRECTIONAL : 0);
+    const frame = this.#encoder.encode(withoutOptions(headers), SYN_STREAM_HEAD_BYTES);
+    const blockBytes = frame.byteLength - SYN_STREAM_HEAD_BYTES;
+    writeSynStreamHead(frame, 0, id, associatedTo(headers), stream.urgency, flags, blockBytes);
+    this.#append(frame, FRAME_SYN_STREAM, flags, id);
+    if (!oneWay) return;
+    // Nobody answers it: the stream is open, and there is nothing to read.
+    stream.peerAnswered(noHeaders);
+    stream.peerEnded(undefined);
+  }
+
+  accept(stream: CoreStream, headers: StreamHeaders, _bytes: number, end: boolean): void {
+    if (isOneWay(stream.headers)) return;
+    const frame = this.#encoder.encode(headers, SYN_REPLY_HEAD_BYTES);
+    const flags = end ? FLAG_FIN : 0;
+    writeSynReplyHead(frame, 0, stream.id, flags, frame.byteLength - SYN_REPLY_HEAD_BYTES);
+    this.#append(frame, FRAME_SYN_REPLY, flags, stream.id);
+  }
+
+  data(stream: CoreStream, bytes: number, end: boolean): void {
+    const flags = end ? FLAG_FIN : 0;
+    const at = this.#writer.reserve(FRAME_HEADER_BYTES);
+    writeDataHeader(this.#writer.slab, at, stream.id, bytes, flags);
+    this.tell('out', FRAME_DATA, flags, stream.id, bytes);
+  }
+
+  /** Go makes a worker wait until the application asks for them, so only applications that want them send any. */
+  trailers(stream: CoreStream, headers: StreamHeaders): void {
+    this.#headers(stream.id, headers, FLAG_FIN);
+  }
+
+  /** RST_STREAM carries no headers: they go before it, where Go drops them and we do not. */
+  refuse(id: number, code: Reason, _reason: string, headers: StreamHeaders): void {
+    if (headers !== noHeaders) this.#headers(id, headers, 0);
+    this.reset(id, code);
+  }
+
+  reset(id: number, code: Reason): void {
+    const at = this.#reserve(RST_STREAM_BYTES, FRAME_RST_STREAM, 0, id);
+    writeRstStream(this.#writer.slab, at, id, statusOf(code));
+  }
+
+  stop(): void {}
+
+  credit(id: number, bytes: number): void {
+    if (this.flowControl === 'off') return;
+    const at = this.#reserve(WINDOW_UPDATE_BYTES, FRAME_WINDOW_UPDATE, 0, id);
+    writeWindowUpdate(this.#writer.slab, at, id, bytes);
+  }
+
+  /** Odd from the client, even from the server, and never 0, on which Go ends the connection. */
+  ping(payload: number): void {
+    this.#ping(2 * payload - (this.#session.info.role === 'client' ? 1 : 0));
+  }
+
+  pong(id: number): void {
+    this.#ping(id);
+    this.#session.transmitter.schedule();
+  }
+
+  goAway(lastId: number, error: StreamError | null): void {
+    const at = this.#reserve(GOAWAY_BYTES, FRAME_GOAWAY, 0, 0);
+    writeGoAway(this.#writer.slab, at, lastId, goAwayStatus(error));
+  }
+
+  /** Shows a frame to whoever observes; `length` is that of its content. */
+  tell(direction: 'in' | 'out', type: number, flags: number, id: number, length: number): void {
+    const { frames } = this.#session;
+    if (frames === null) return;
+    const name = type === FRAME_DATA ? 'DATA' : frameName(type);
+    frames.next({ direction, at: this.#session.now(), name, streamId: id, length, flags });
+  }
+
+  get #writer(): FrameWriter {
+    return this.#session.transmitter.writer;
+  }
+
+  #headers(id: number, headers: StreamHeaders, flags: number): void {
+    const frame = this.#encoder.encode(headers, HEADERS_HEAD_BYTES);
+    writeHeadersHead(frame, 0, id, flags, frame.byteLength - HEADERS_HEAD_BYTES);
+    this.#append(frame, FRAME_HEADERS, flags, id);
+  }
+
+  /** Makes room for a whole frame, and tells of it. */
+  #reserve(size: number, type: number, flags: number, id: number): number {
+    this.tell('out', type, flags, id, size - FRAME_HEADER_BYTES);
+    return this.#writer.reserve(size);
+  }
+
+  #append(frame: Uint8Array, type: number, flags: number, id: number): void {
+    this.#writer.append(frame);
+    this.tell('out', type, flags, id, frame.byteLength - FRAME_HEADER_BYTES);
+  }
+
+  #ping(id: number): void {
+    const at = this.#reserve(PING_BYTES, FRAME_PING, 0, 0);
+    writePing(this.#writer.slab, at, id);
+  }
+}
+
+function statusOf(code: Reason): number {
+  if (code === 'limit') return RST_FRAME_TOO_LARGE;
+  if (code === 'timeout') return RST_CANCEL;
+  if (code === 'calm') return RST_INTERNAL_ERROR;
+  return resetStatus(code);
+}
+
+/** The status with which a connection ends. */
+function goAwayStatus(error: StreamError | null): number {
+  if (error === null) return GOAWAY_OK;
+  if (error.wireCode !== undefined) return error.wireCode;
+  if (error.reset === 'flow-control') return GOAWAY_FLOW_CONTROL_ERROR;
+  return error.code === 'protocol' || error.code === 'limit' ? GOAWAY_PROTOCOL_ERROR : GOAWAY_INTERNAL_ERROR;
+}
