@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import type { Protocol } from 'rxmux';
 import { framer } from 'rxmux/framer';
+import { spdy } from 'rxmux/spdy';
 
 /** What the bytes of a connection go through. */
 export type TransportName = 'tcp' | 'tls' | 'unix';
@@ -20,6 +21,7 @@ interface Row {
 /** A further protocol is a further line here; nothing else of the job knows them apart. */
 const protocols: Readonly<Record<string, Row>> = {
   framer: { speak: framer, transports: ['tcp', 'tls', 'unix'] },
+  spdy: { speak: spdy, transports: ['tcp', 'tls', 'unix'] },
 };
 
 export const scenarios: readonly Scenario[] = Object.entries(protocols).flatMap(

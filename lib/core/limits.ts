@@ -115,8 +115,8 @@ export const defaultLimits: LimitValues = {
 
   resetBurst: 200,
   resetsPerSecond: 50,
-  refusalBurst: 10_000,
-  refusalsPerSecond: 500,
+  refusalBurst: 4000,
+  refusalsPerSecond: 400,
   errorBurst: 100,
   errorsPerSecond: 10,
   pingBurst: 16,

@@ -98,10 +98,7 @@ export class CoreStream implements Stream, Entry, InboxOwner, OutboxOwner {
   get state$(): Observable<StreamState> {
     return new Rx((subscriber) => {
       subscriber.next(this.#state);
-      if (isOver(this.#state)) {
-        subscriber.complete();
-        return undefined;
-      }
+      if (isOver(this.#state)) return subscriber.complete();
       this.#extra.states ??= new Subject();
       return this.#extra.states.subscribe(subscriber);
     });

@@ -65,7 +65,9 @@ describe('the job', () => {
     expect(exitCode).toBe(1);
     expect(text).toMatch(/^framer\s+tcp\s.*\sNO$/m);
     expect(text).toMatch(/moved\/inner\/small, bytes 0 to 4: sent sha256 \w{12}…, got back sha256 \w{12}…/);
-    expect(text).toMatch(/Not everything was verified: see framer over tcp above\.\n$/);
+    expect(text).toMatch(
+      /Not everything was verified: see framer over tcp(, | and )spdy over tcp above\.\n$/,
+    );
   });
 
   it('exits with 1 if bytes are missing', async () => {
@@ -96,7 +98,7 @@ describe('the job', () => {
     );
     expect(exitCode).toBe(1);
     expect(text).toContain('framer over tls: 0 of 0 streams verified\n  the connection: no server today\n');
-    expect(text.match(/yes$/gm)).toHaveLength(2);
+    expect(text.match(/yes$/gm)).toHaveLength(4);
   });
 
   it('exits with 1 if the server breaks off its streams', async () => {
@@ -259,9 +261,10 @@ describe('the choice of scenarios', () => {
       readOptions(words.flatMap((word) => ['--only', word])).scenarios.map(
         ({ protocol, transport }) => `${protocol} ${transport}`,
       );
-    expect(chosen()).toEqual(['framer tcp', 'framer tls', 'framer unix']);
-    expect(chosen('framer')).toEqual(chosen());
-    expect(chosen('unix', 'tcp')).toEqual(['framer tcp', 'framer unix']);
+    const framer = ['framer tcp', 'framer tls', 'framer unix'];
+    expect(chosen()).toEqual([...framer, 'spdy tcp', 'spdy tls', 'spdy unix']);
+    expect(chosen('framer')).toEqual(framer);
+    expect(chosen('framer', 'unix', 'tcp')).toEqual(['framer tcp', 'framer unix']);
     expect(chosen('framer', 'tls')).toEqual(['framer tls']);
   });
 });

@@ -77,6 +77,10 @@ class Pipe implements Actor {
     this.#sabotage = sabotage;
   }
 
+  get isEmpty(): boolean {
+    return this.#chunks.length === 0;
+  }
+
   write(chunks: readonly Uint8Array[]): boolean {
     const whole = new Uint8Array(chunks.reduce((sum, chunk) => sum + chunk.byteLength, 0));
     let at = 0;
@@ -113,7 +117,9 @@ class Pipe implements Actor {
     const { random } = this.#sim;
     if (this.#tail === 'silence') return;
     if (random.oneIn(2)) this.#truncate(random.integer(0, this.#bytes));
-    if (this.#tail !== 'end' || random.oneIn(2)) this.#tail = 'loss';
+    // Without an error only if nothing is left to be said in either direction.
+    const isSilent = this.#to.hasEnded && this.#to.outgoing.isEmpty;
+    if (this.#tail !== 'end' || !isSilent || random.oneIn(2)) this.#tail = 'loss';
   }
 
   readyAt(): number {
@@ -190,8 +196,9 @@ export class SimulatedTransport implements Transport, Actor {
   isPaused = false;
   isClosed = false;
   hasSeenEnd = false;
+  hasEnded = false;
   #handlers: Handlers | null = null;
-  #hasEnded = false;
+
   #closing: { readonly error: unknown } | null = null;
 
   get isStarted(): boolean {
@@ -204,7 +211,7 @@ export class SimulatedTransport implements Transport, Actor {
   }
 
   write(chunks: readonly Uint8Array[]): boolean {
-    return this.isClosed || this.#hasEnded ? true : this.outgoing.write(chunks);
+    return this.isClosed || this.hasEnded ? true : this.outgoing.write(chunks);
   }
 
   pause(): void {
@@ -216,8 +223,8 @@ export class SimulatedTransport implements Transport, Actor {
   }
 
   end(): void {
-    if (this.isClosed || this.#hasEnded) return;
-    this.#hasEnded = true;
+    if (this.isClosed || this.hasEnded) return;
+    this.hasEnded = true;
     this.outgoing.end();
     this.#closeIfDone();
   }
@@ -260,6 +267,6 @@ export class SimulatedTransport implements Transport, Actor {
   }
 
   #closeIfDone(): void {
-    if (!this.isClosed && this.#hasEnded && this.hasSeenEnd) this.close(undefined);
+    if (!this.isClosed && this.hasEnded && this.hasSeenEnd) this.close(undefined);
   }
 }
