@@ -49,7 +49,6 @@ export class Transmitter {
   readonly #scheduler: Scheduler<CoreStream> = new Scheduler();
   /** Streams that wait for the connection, and not for their own window. */
   readonly #parked: Set<CoreStream> = new Set();
-  #widest = 1;
   /** Bytes written since others had their turn. */
   #turnBytes = 0;
   #yielding = false;
@@ -119,16 +118,14 @@ export class Transmitter {
 
   mayTake(bytes: number): boolean {
     if (this.#blocked || this.#queued >= this.#host.limits.queueBytes) return false;
-    // To ask for more than half of the connection's window could be to wait for ever: credit comes back by halves.
-    return this.credit - this.#queued >= Math.min(bytes, Math.max(1, this.#widest >> 1));
+    // Any room will do: the peer may take back what it had widened the connection's window by.
+    return bytes === 0 || this.credit > this.#queued;
   }
 
   /** Sets or changes the connection's credit. False if that is more than there can be. */
   addCredit(bytes: number): boolean {
     this.credit = this.credit === Number.POSITIVE_INFINITY ? bytes : this.credit + bytes;
     if (this.credit > maxCredit) return false;
-    if (bytes < 0) this.#widest = Math.max(1, this.#widest + bytes);
-    else if (this.credit > this.#widest) this.#widest = this.credit;
     this.#unpark();
     return true;
   }
