@@ -1,16 +1,20 @@
 import type { FrameWriter } from './frame-writer.js';
 
+/** Shared by all that are empty; never written to. */
+const none: Uint8Array[] = [];
+
 /** Bytes in order, as the chunks they came in: nothing is copied or joined. */
 export class ByteQueue {
   byteLength = 0;
-  readonly #chunks: Uint8Array[] = [];
+  #chunks: Uint8Array[] = none;
   #head = 0;
   /** How much of the first chunk is gone. */
   #offset = 0;
 
   push(chunk: Uint8Array): void {
     if (chunk.byteLength === 0) return;
-    this.#chunks.push(chunk);
+    if (this.#chunks === none) this.#chunks = [chunk];
+    else this.#chunks.push(chunk);
     this.byteLength += chunk.byteLength;
   }
 
@@ -34,7 +38,7 @@ export class ByteQueue {
   }
 
   clear(): void {
-    this.#chunks.length = 0;
+    this.#chunks = none;
     this.#head = 0;
     this.#offset = 0;
     this.byteLength = 0;
@@ -44,7 +48,7 @@ export class ByteQueue {
     this.#chunks[this.#head++] = undefined as never;
     this.#offset = 0;
     if (this.#head === this.#chunks.length) {
-      this.#chunks.length = 0;
+      this.#chunks = none;
       this.#head = 0;
     } else if (this.#head >= 64 && this.#head * 2 >= this.#chunks.length) {
       this.#chunks.splice(0, this.#head);

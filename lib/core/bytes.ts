@@ -15,7 +15,9 @@ export function toBytes(chunk: Chunk): Uint8Array {
 }
 
 export function isChunk(value: unknown): value is Chunk {
-  return typeof value === 'string' || ArrayBuffer.isView(value);
+  return (
+    typeof value === 'string' || (ArrayBuffer.isView(value) && (value as Uint8Array).BYTES_PER_ELEMENT === 1)
+  );
 }
 
 /** What a value is, for people. */

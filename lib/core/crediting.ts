@@ -1,7 +1,9 @@
 import { StreamError } from './errors.js';
 import type { LimitValues } from './limits.js';
+import { microtask } from './promises.js';
 import type { CoreStream } from './stream.js';
 import { grownWindow, ReceiveWindow } from './window.js';
+import type { Wire } from './wire.js';
 
 /** The windows that both ends assume before they know each other's. */
 export interface EarlyWindows {
@@ -17,13 +19,15 @@ export interface EarlyWindows {
 
 export type FlowControl = 'auto' | 'on' | 'off';
 
+/** Less is not worth a frame, whoever waits for it. */
+const leastCreditBytes = 4096;
+
 /** What the crediting side of a connection asks of it. */
 export interface CreditingHost {
   readonly limits: LimitValues;
   /** The peer keeps to no windows, as far as we know. */
   readonly windowless: boolean;
-  /** A reader that stopped is said so on the wire, and needs no more credit. */
-  readonly halfStop: boolean;
+  readonly wire: Wire;
   now(): number;
   /** Too much is unread: nothing more is read until `resumeReading`. */
   pauseReading(): void;
@@ -42,7 +46,8 @@ export interface CreditingHost {
  * stream and to the connection. Windows grow while their readers keep up, within one budget for the connection.
  *
  * A peer that keeps to no windows cannot be held by them: reading pauses while the budget of the connection is unread.
- * That is several windows of a stream, so that a slow one does not make the others wait at once.
+ * That is several windows of a stream, so that a slow one does not make the others wait at once. It gets no credit
+ * either: a frame that reaches a socket which its owner has just closed can cost us the last bytes of the connection.
  */
 export class Crediting {
   readonly #host: CreditingHost;
@@ -52,7 +57,11 @@ export class Crediting {
   #due: CoreStream[] = [];
   /** What grown windows have added to the connection's. */
   #grown = 0;
+  /** What unread streams were lent out of the same budget, so that the others can go on. */
+  #lent = 0;
   #paused = false;
+  /** The peer sent more than it had credit for, and nobody had expected otherwise. */
+  #overran = false;
 
   constructor(host: CreditingHost, early: EarlyWindows) {
     this.#host = host;
@@ -66,6 +75,7 @@ export class Crediting {
   received(stream: CoreStream | null, bytes: number): void {
     const { limits } = this.#host;
     this.#count(this.#connection, 0, bytes, this.#early.earlyConnectionWindow - limits.receiveBudgetBytes);
+    this.#lend();
     if (stream === null) this.dropped(bytes);
     else this.#count(stream.inbox.window, stream.id, bytes, this.#early.earlyWindow - limits.windowBytes);
     if (this.#host.windowless && !this.#paused && this.#connection.unread >= limits.receiveBudgetBytes) {
@@ -76,8 +86,8 @@ export class Crediting {
 
   /** The stream's reader took bytes. */
   released(stream: CoreStream, bytes: number): void {
-    this.dropped(bytes);
-    if (stream.remoteOver || stream.creditDue || stream.inbox.window.due === 0) return;
+    if (!stream.isLeftBehind) this.dropped(bytes);
+    if (stream.remoteOver || stream.creditDue || this.#owed(stream.inbox.window) === 0) return;
     stream.creditDue = true;
     this.#due.push(stream);
     this.#host.creditDue();
@@ -86,18 +96,19 @@ export class Crediting {
   /** Bytes are gone, of whatever stream: the connection has room for others. */
   dropped(bytes: number): void {
     this.#connection.unread -= bytes;
-    if (this.#connection.due > 0) this.#host.creditDue();
+    if (this.#lent > 0) this.#takeBack();
+    if (this.#owed(this.#connection) > 0) this.#host.creditDue();
     if (!this.#paused || this.#connection.unread >= this.#host.limits.receiveBudgetBytes) return;
     this.#paused = false;
     // Not within the reader's release, whose turn it still is.
-    queueMicrotask(() => {
+    microtask(() => {
       if (!this.#paused) this.#host.resumeReading();
     });
   }
 
   /** Writes the credit frames that are due. */
   write(): void {
-    const bytes = this.#early.connectionWindow ? this.#connection.due : 0;
+    const bytes = this.#early.connectionWindow ? this.#connectionDue() : 0;
     if (bytes > 0) {
       this.#connection.grant(bytes);
       this.#host.sendCredit(0, bytes);
@@ -108,8 +119,16 @@ export class Crediting {
     const now = this.#host.now();
     for (const stream of streams) {
       stream.creditDue = false;
-      if (!stream.remoteOver && !(stream.inbox.isStopped && this.#host.halfStop)) this.#grant(stream, now);
+      if (!stream.remoteOver && !(stream.inbox.isStopped && this.#host.wire.features.halfStop))
+        this.#grant(stream, now);
     }
+  }
+
+  /** Half a window is worth a frame; so is less, if the peer is about to run out. */
+  #connectionDue(): number {
+    const { target, credit, unread } = this.#connection;
+    const owed = target - credit - unread;
+    return this.#lent > 0 && owed >= leastCreditBytes ? owed : this.#owed(this.#connection);
   }
 
   /** Takes back what the window of a stream that is over had grown. */
@@ -117,12 +136,42 @@ export class Crediting {
     const grown = stream.inbox.window.target - this.#host.limits.windowBytes;
     this.#grown -= grown;
     this.#connection.target -= grown;
+    // Nobody may ever read what is left in it, and the connection must not wait for that.
+    const { inbox } = stream;
+    if (inbox.hasReader || inbox.hasFailed) return;
+    stream.isLeftBehind = true;
+    this.dropped(inbox.window.unread);
+  }
+
+  /**
+   * Streams that nobody reads hold on to the connection's window. Before they have all of it, it is widened by another
+   * stream's worth, as far as the budget for growth goes.
+   */
+  #lend(): void {
+    const { limits } = this.#host;
+    const { unread, credit, target } = this.#connection;
+    if (this.#host.windowless || unread * 2 < target || credit > limits.windowBytes) return;
+    const more = Math.min(limits.windowBytes, limits.growthBudgetBytes - this.#grown - this.#lent);
+    if (more <= 0) return;
+    this.#lent += more;
+    this.#connection.target += more;
+    this.#host.creditDue();
+  }
+
+  #takeBack(): void {
+    if (this.#connection.unread * 2 > this.#host.limits.receiveBudgetBytes) return;
+    this.#connection.target -= this.#lent;
+    this.#lent = 0;
   }
 
   /** The peer may not have known our window yet: `slack` is what it could assume beyond it. */
   #count(window: ReceiveWindow, id: number, bytes: number, slack: number): void {
     window.received(bytes);
-    if (window.credit >= 0 || window.credit >= -slack || this.#host.windowless) return;
+    if (window.credit >= 0 || window.credit >= -slack) return;
+    if (this.#host.windowless) {
+      this.#overran = true;
+      return;
+    }
     const whose = id === 0 ? 'the connection' : `stream ${id}`;
     const left = Math.max(0, window.credit + bytes);
     throw new StreamError('flow-control', `${whose}: the peer sent ${bytes} bytes into a window of ${left}`, {
@@ -132,11 +181,20 @@ export class Crediting {
     });
   }
 
+  /**
+   * Credit to give back. A peer that has shown no windows must have used all it had: it stops there if it keeps to them
+   * after all, and is found out if it does not.
+   */
+  #owed(window: ReceiveWindow): number {
+    if (this.#host.windowless && (this.#overran || window.credit > 0)) return 0;
+    return window.due;
+  }
+
   #grant(stream: CoreStream, now: number): void {
     const { window } = stream.inbox;
     if (window.unread === 0 && !this.#host.windowless) this.#grow(stream, now);
     stream.creditAt = now;
-    const bytes = window.due;
+    const bytes = this.#owed(window);
     if (bytes === 0) return;
     window.grant(bytes);
     this.#host.sendCredit(stream.id, bytes);
@@ -148,7 +206,10 @@ export class Crediting {
   #grow(stream: CoreStream, now: number): void {
     const { limits } = this.#host;
     const { window } = stream.inbox;
-    const most = Math.min(limits.maxWindowBytes, window.target + limits.growthBudgetBytes - this.#grown);
+    const most = Math.min(
+      limits.maxWindowBytes,
+      window.target + limits.growthBudgetBytes - this.#grown - this.#lent,
+    );
     if (window.target >= most) return;
     const rtt = this.#host.roundTrip();
     const grown =

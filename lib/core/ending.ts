@@ -2,17 +2,19 @@ import type { Transport } from '../api.js';
 import type { Clock } from './clock.js';
 import { StreamError } from './errors.js';
 import type { LimitValues } from './limits.js';
+import { microtask } from './promises.js';
+import type { Wire } from './wire.js';
 
 /** What the end of a connection asks of it. */
 export interface EndingHost {
   readonly limits: LimitValues;
   readonly openStreams: number;
   readonly isEstablished: boolean;
-  /** The peer reads nothing after our go-away. */
-  readonly goAwayLast: boolean;
+  readonly wire: Wire;
   /** Tells the peer, with the error if there is one. */
   sayGoAway(error: StreamError | null): void;
-  flush(): void;
+  /** Gives all frames to the transport, which is ended next. */
+  finish(): void;
   /** Settles everything that waits for the connection. Called once. */
   settle(error: StreamError | null): void;
 }
@@ -20,6 +22,7 @@ export interface EndingHost {
 /** Whoever goes on sending after we have given up is read and discarded up to here, so that our reason can arrive. */
 const lastWordsBytes = 1024 * 1024;
 const lastWordsMs = 1000;
+const strangerMs = 200;
 
 /**
  * How a connection ends:
@@ -51,7 +54,7 @@ export class Ending {
   close(): void {
     if (this.isGoingAway || this.isOver) return;
     this.isGoingAway = true;
-    if (!this.#host.goAwayLast) this.#host.sayGoAway(null);
+    if (!this.#host.wire.goAwayLast) this.#host.sayGoAway(null);
     const { drainMs } = this.#host.limits;
     this.#deadline(drainMs, () => {
       this.abort(new StreamError('timeout', `streams were still open after the ${drainMs} ms to drain them`));
@@ -72,12 +75,14 @@ export class Ending {
     if (!this.isGoingAway && !this.peerIsGoingAway) return;
     this.#ending = true;
     // After this turn, so that what is being said in it is sent.
-    queueMicrotask(() => {
+    microtask(() => {
       if (this.isOver) return;
-      if (this.isGoingAway && this.#host.goAwayLast) this.#host.sayGoAway(null);
-      this.#host.flush();
+      if (this.isGoingAway && this.#host.wire.goAwayLast) this.#host.sayGoAway(null);
+      this.#host.finish();
       this.#transport.end();
-      this.#deadline(this.#host.limits.closeMs, () => {
+      // Who has said nothing yet is not waited for.
+      const { isEstablished, limits } = this.#host;
+      this.#deadline(isEstablished ? limits.closeMs : Math.min(limits.closeMs, strangerMs), () => {
         this.#settle(null);
         this.#transport.destroy();
       });
@@ -96,20 +101,21 @@ export class Ending {
   /** The peer broke the protocol, or its time is up: it is told why, and then the transport closes. */
   fail(error: StreamError): void {
     if (this.isOver) return;
-    if (this.#host.isEstablished) this.#host.sayGoAway(error);
+    if (this.#host.wire.isRecognised) this.#host.sayGoAway(error);
     this.#settle(error);
     this.#leave();
   }
 
   /** The peer's side of the transport has ended. */
   transportEnded(): void {
-    const { openStreams, isEstablished, limits } = this.#host;
+    const { openStreams, isEstablished, wire, limits } = this.#host;
     if (this.isOver) this.#transport.end();
     else if (openStreams > 0) this.#lose(`the connection ended with ${openStreams} streams open`, undefined);
     else if (!isEstablished)
       this.#lose('the connection ended before the peer had said what it speaks', undefined);
+    else if (wire.isMidFrame) this.#lose('the connection ended in the middle of a frame', undefined);
     else {
-      this.#host.flush();
+      this.#host.finish();
       this.#settle(null);
       this.#transport.end();
       this.#deadline(limits.closeMs, () => this.#transport.destroy());

@@ -96,6 +96,34 @@ export function toHeaders(init: HeadersInit | undefined): StreamHeaders {
   return flat.length === 0 ? noHeaders : new HeaderList(flat);
 }
 
+/** Throws if headers are more than a frame, and a peer with our limits, would take: the caller's mistake. */
+export function checkHeaders(
+  headers: StreamHeaders,
+  limits: LimitValues,
+  wireBytes: (headers: StreamHeaders) => number,
+): StreamHeaders {
+  if (headers === noHeaders) return headers;
+  let count = 0;
+  let length = 0;
+  for (const [name, value] of headers) {
+    count++;
+    length += name.length + value.length;
+    if (name.length > limits.maxHeaderNameBytes || value.length > limits.maxHeaderValueBytes) {
+      throw new RangeError(`header "${name.slice(0, 40)}" is too long: ${value.length} characters`);
+    }
+  }
+  if (count > limits.maxHeaders)
+    throw new RangeError(`${count} headers are too many: ${limits.maxHeaders} is the limit`);
+  // Counting the bytes means encoding them, which only long ones need.
+  const bytes = length * 4 + count * 8 > limits.maxHeaderBlockBytes ? wireBytes(headers) : 0;
+  if (bytes > limits.maxHeaderBlockBytes) {
+    throw new RangeError(
+      `headers of ${bytes} bytes are too long: ${limits.maxHeaderBlockBytes} is the limit`,
+    );
+  }
+  return headers;
+}
+
 /**
  * Makes headers of what a peer sent: names and values in turn, already known to be within the limits of the wire.
  * Gives the error that the stream is to be refused with, if the peer broke the rules. Without `sizes`, names and values
@@ -107,19 +135,21 @@ export function fromPeer(
   limits: LimitValues,
 ): StreamHeaders | StreamError {
   if (flat.length === 0) return noHeaders;
-  if (flat.length / 2 > limits.maxHeaders) {
-    return limitError(`the peer sent ${flat.length / 2} headers, and ${limits.maxHeaders} are allowed`);
+  const count = flat.length / 2;
+  if (count > limits.maxHeaders) return tooMuch(`${count} headers`, limits.maxHeaders);
+  // Each name and value has its length before it.
+  const blockBytes = sizes === null ? 0 : sizes.reduce((sum, size) => sum + 2 + size, 0);
+  if (blockBytes > limits.maxHeaderBlockBytes) {
+    return tooMuch(`headers of ${blockBytes} bytes`, limits.maxHeaderBlockBytes);
   }
   for (let at = 0; at < flat.length; at += 2) {
     const nameBytes = sizes === null ? 0 : (sizes[at] as number);
     const valueBytes = sizes === null ? 0 : (sizes[at + 1] as number);
     if (nameBytes > limits.maxHeaderNameBytes) {
-      return limitError(`the peer sent a header name of ${nameBytes} bytes of ${limits.maxHeaderNameBytes}`);
+      return tooMuch(`a header name of ${nameBytes} bytes`, limits.maxHeaderNameBytes);
     }
     if (valueBytes > limits.maxHeaderValueBytes) {
-      return limitError(
-        `the peer sent a header value of ${valueBytes} bytes of ${limits.maxHeaderValueBytes}`,
-      );
+      return tooMuch(`a header value of ${valueBytes} bytes`, limits.maxHeaderValueBytes);
     }
     if (!isName(flat[at] as string) || !isValue(flat[at + 1] as string)) {
       return new StreamError('protocol', 'the peer sent a header with a forbidden character', {
@@ -131,6 +161,6 @@ export function fromPeer(
   return new HeaderList(flat);
 }
 
-function limitError(message: string): StreamError {
-  return new StreamError('limit', message, { remote: true });
+function tooMuch(what: string, limit: number): StreamError {
+  return new StreamError('limit', `the peer sent ${what}, and ${limit} are allowed`, { remote: true });
 }

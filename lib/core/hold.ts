@@ -36,8 +36,8 @@ export function canHold(): boolean {
   return cell.current !== null;
 }
 
-/** Makes `delivery` the current one, and gives back the outer one for `leave`. For authors of paced sources. */
-export function enter(delivery: Delivery): Delivery | null {
+/** Makes `delivery` the current one, or none, and gives back the outer one for `leave`. For authors of paced sources. */
+export function enter(delivery: Delivery | null): Delivery | null {
   const outer = cell.current;
   cell.current = delivery;
   return outer;

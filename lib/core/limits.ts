@@ -25,7 +25,7 @@ export interface LimitValues {
   maxWindowBytes: number;
   /** Unread bytes of one connection, all its streams together. */
   receiveBudgetBytes: number;
-  /** What grown windows may add to `receiveBudgetBytes`, all streams together. */
+  /** What grown windows, and unread streams beside others, may add to `receiveBudgetBytes`. Default 0 if that is set. */
   growthBudgetBytes: number;
   /** Bytes of one stream taken from its source and not yet with the transport. */
   streamQueueBytes: number;
@@ -118,8 +118,8 @@ export const defaultLimits: LimitValues = {
 
   resetBurst: 200,
   resetsPerSecond: 50,
-  refusalBurst: 2000,
-  refusalsPerSecond: 200,
+  refusalBurst: 4000,
+  refusalsPerSecond: 400,
   errorBurst: 100,
   errorsPerSecond: 10,
   pingBurst: 16,
@@ -166,6 +166,8 @@ export function withLimits(
     result.maxWindowBytes = result.windowBytes;
   }
   result.windowBytes = Math.min(result.windowBytes, result.maxWindowBytes);
+  if (own.receiveBudgetBytes !== undefined && own.growthBudgetBytes === undefined)
+    result.growthBudgetBytes = 0;
   if (own.receiveBudgetBytes === undefined) {
     result.receiveBudgetBytes = Math.max(result.receiveBudgetBytes, result.windowBytes);
   }

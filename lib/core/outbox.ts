@@ -51,14 +51,13 @@ export class Outbox {
   bytesOut = 0;
   trailers: StreamHeaders | null = null;
   error: unknown = undefined;
-  /** Told of a failure while a source is being observed. */
-  onFail: ((error: unknown) => void) | null = null;
   readonly #owner: OutboxOwner;
   readonly #queueBytes: number;
   #queue: ByteQueue | null = null;
   #waiters: Waiter[] | null = null;
   #room: RoomWaiter[] | null = null;
   #holds: Release[] | null = null;
+  #onFail: Set<(error: unknown) => void> | null = null;
   #ending = false;
   #ended = false;
   #failed = false;
@@ -112,6 +111,12 @@ export class Outbox {
     return queued + bytes <= this.window && queued < this.#queueBytes && this.#owner.outboxMayTake(bytes);
   }
 
+  /** Who is told of a failure: each source on its way. */
+  get onFail(): Set<(error: unknown) => void> {
+    this.#onFail ??= new Set();
+    return this.#onFail;
+  }
+
   /** Takes bytes; resolves once they are in the window. */
   write(chunk: Chunk): Promise<void> {
     const bytes = toBytes(chunk);
@@ -157,9 +162,12 @@ export class Outbox {
     this.#push(bytes);
   }
 
-  /** Null if `bytes` more have room now, else a promise for it. */
+  /**
+   * Null if `bytes` more have room now, else a promise for it. Waiting for more than half of the window could be for ever,
+   * since the reader returns credit by halves: that much is enough.
+   */
   room(bytes: number): Promise<void> | null {
-    if (this.hasRoom(bytes)) return null;
+    if (this.#hasRoomFor(bytes)) return null;
     return new Promise((resolve, reject) => {
       this.#room ??= [];
       this.#room.push({ bytes, resolve, reject });
@@ -241,7 +249,7 @@ export class Outbox {
     const room = this.#room;
     this.#room = null;
     if (room !== null) for (const waiter of room) waiter.reject(error);
-    this.onFail?.(error);
+    if (this.#onFail !== null) for (const listener of [...this.#onFail]) listener(error);
     this.#letGo();
   }
 
@@ -265,8 +273,8 @@ export class Outbox {
   #reached(at: number): Promise<void> {
     if (at <= this.bytesOut) return done;
     const waiter = Object.assign(deferred<void>(), { at });
-    this.#waiters ??= [];
-    this.#waiters.push(waiter);
+    if (this.#waiters === null) this.#waiters = [waiter];
+    else this.#waiters.push(waiter);
     return waiter.promise;
   }
 
@@ -275,16 +283,19 @@ export class Outbox {
     let count = 0;
     while (count < waiters.length && (waiters[count] as Waiter).at <= sent) count++;
     if (count === 0) return;
-    const over = waiters.splice(0, count);
-    if (waiters.length === 0) this.#waiters = null;
-    for (const waiter of over) waiter.resolve();
+    this.#waiters = count === waiters.length ? null : waiters.slice(count);
+    for (let at = 0; at < count; at++) (waiters[at] as Waiter).resolve();
   }
 
   #settleRoom(waiters: RoomWaiter[]): void {
-    const ready = waiters.filter((waiter) => this.hasRoom(waiter.bytes));
+    const ready = waiters.filter((waiter) => this.#hasRoomFor(waiter.bytes));
     if (ready.length === 0) return;
     this.#room = ready.length === waiters.length ? null : waiters.filter((waiter) => !ready.includes(waiter));
     for (const waiter of ready) waiter.resolve();
+  }
+
+  #hasRoomFor(bytes: number): boolean {
+    return this.hasRoom(Math.max(1, Math.min(bytes, this.widest >> 1)));
   }
 
   #letGo(): void {

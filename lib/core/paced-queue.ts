@@ -1,11 +1,13 @@
 import { Observable, type Subscriber } from 'rxjs';
 import { StreamError } from './errors.js';
 import { type Delivery, enter, leave, type Release } from './hold.js';
-import { abortable } from './promises.js';
+import { microtask } from './promises.js';
 
 interface Waiter<T> {
   resolve(value: T | null): void;
   reject(error: unknown): void;
+  /** Takes the listener off its signal. */
+  forget(): void;
 }
 
 /**
@@ -64,6 +66,10 @@ export abstract class PacedQueue<T> implements Delivery {
     return (this.#reader !== null && this.#holds === 0) || this.#waiter !== null;
   }
 
+  get hasReader(): boolean {
+    return this.#reader !== null || this.#waiter !== null;
+  }
+
   get isHeld(): boolean {
     return this.#holds > 0;
   }
@@ -106,6 +112,7 @@ export abstract class PacedQueue<T> implements Delivery {
     reader?.error(error);
     const waiter = this.#waiter;
     this.#waiter = null;
+    waiter?.forget();
     waiter?.reject(error);
   }
 
@@ -135,15 +142,21 @@ export abstract class PacedQueue<T> implements Delivery {
     }
     if (this.#ended && this.#holds === 0) return Promise.resolve(null);
     const promise = new Promise<T | null>((resolve, reject) => {
-      this.#waiter = { resolve, reject };
+      const aborted = (): void => {
+        this.#waiter = null;
+        reject(signal?.reason);
+      };
+      signal?.addEventListener('abort', aborted, { once: true });
+      this.#waiter = { resolve, reject, forget: () => signal?.removeEventListener('abort', aborted) };
     });
     this.attached();
-    return signal === undefined ? promise : abortable(promise, signal, () => this.#forgetWaiter());
+    return promise;
   }
 
   protected enqueue(value: T): void {
-    this.#queue ??= [];
-    this.#queue.push(value);
+    // A literal has room for one, an empty array that grows for seventeen: most queues have one.
+    if (this.#queue === null) this.#queue = [value];
+    else this.#queue.push(value);
   }
 
   /** The value that would be delivered last, if any waits: a subclass may join a further one to it. */
@@ -177,7 +190,7 @@ export abstract class PacedQueue<T> implements Delivery {
       this.#reader = subscriber;
       // Everyone who subscribes in this turn, through share() for instance, then sees every value.
       this.#starting = true;
-      queueMicrotask(() => {
+      microtask(() => {
         this.#starting = false;
         this.#drain();
       });
@@ -191,10 +204,6 @@ export abstract class PacedQueue<T> implements Delivery {
     if (this.#reader !== subscriber) return;
     this.#reader = null;
     this.abandoned();
-  }
-
-  #forgetWaiter(): void {
-    this.#waiter = null;
   }
 
   #locked(): StreamError {
@@ -224,6 +233,7 @@ export abstract class PacedQueue<T> implements Delivery {
   #answer(value: T | null): void {
     const waiter = this.#waiter;
     this.#waiter = null;
+    waiter?.forget();
     if (value !== null) this.released(value);
     waiter?.resolve(value);
   }

@@ -31,6 +31,10 @@ export interface PeerHost extends StreamHost {
   tellStall(stream: CoreStream, type: 'stall' | 'resume', side: 'send' | 'receive'): void;
 }
 
+/** A peer that has not seen our end yet may give credit for what it took, stop, and reset. */
+const lateFramesPerStream = 4;
+const mostLateFrames = 4096;
+
 /**
  * What the peer's frames mean, whatever the protocol: its streams, credit, resets and goodbyes, and how often it may do
  * what is of no use. A method throws a StreamError where the peer has broken the rules of the connection.
@@ -45,6 +49,8 @@ export class Peer {
   readonly #tombstones: Tombstones;
   readonly #earlyConnectionWindow: number;
   #lastId = 0;
+  /** Frames for streams that have ended, which may still come. */
+  #lateFrames = 0;
   #openStreams = 0;
   /** Ids above this were told in our go-away to be unprocessed. */
   #goAwayId = Number.POSITIVE_INFINITY;
@@ -83,7 +89,11 @@ export class Peer {
     if (this.#isOurs(id)) throw protocolError(`the peer opened stream ${id}, which is ours to open`);
     if (id <= this.#lastId) throw protocolError(`the peer opened stream ${id} after ${this.#lastId}`);
     this.#lastId = id;
-    if (id > this.#goAwayId) return null;
+    if (ending.isOver) return null;
+    if (id > this.#goAwayId) {
+      this.fault('refusal');
+      return null;
+    }
     if (StreamError.is(headers)) {
       this.#refuse(id, reasonOf(headers), headers.message, 'error');
     } else if (ending.isGoingAway || this.#openStreams >= limits.maxStreams) {
@@ -113,15 +123,23 @@ export class Peer {
     );
   }
 
-  /** The stream of a frame. Null if it is over, and the frame is to be ignored. */
-  find(id: number): CoreStream | null {
+  /** The stream of a frame. Null if it is over, and the frame is to be ignored; `counts` once for each frame. */
+  find(id: number, counts = true): CoreStream | null {
     const stream = this.#host.streams.get(id);
     if (stream?.announced) return stream;
     if (!this.wasOpened(id)) {
       throw protocolError(`the peer sent a frame for stream ${id}, which was never opened`);
     }
-    if (id <= this.#goAwayId && !this.#tombstones.has(id, this.#host.now())) this.fault('useless');
+    if (counts && id <= this.#goAwayId && !this.#isExpected(id)) this.fault('useless');
     return null;
+  }
+
+  /** Whether a frame for a stream that is over can be the network's delay. */
+  #isExpected(id: number): boolean {
+    if (this.#tombstones.has(id, this.#host.now())) return true;
+    if (this.#lateFrames === 0) return false;
+    this.#lateFrames--;
+    return true;
   }
 
   refused(
@@ -138,15 +156,19 @@ export class Peer {
   }
 
   reset(stream: CoreStream, code: ResetCode, wireCode: number, reason: string): void {
-    this.fault('reset');
+    // Opening and resetting costs us work; a reset of what we opened ourselves does not.
+    if (stream.origin === 'remote') this.fault('reset');
     if (stream.origin === 'remote') this.#host.backlog.withdraw(stream);
     const message = `stream ${stream.id} was reset by the peer (${code})${reason && `: ${reason}`}`;
     const details = { streamId: stream.id, remote: true, wireCode, reset: code };
     stream.fail(new StreamError('reset', message, details), code, true);
+    // It knows that the stream is over, and has no more to say on it.
+    this.#tombstones.delete(stream.id);
   }
 
   stopped(stream: CoreStream, code: ResetCode, wireCode: number): void {
-    this.fault('reset');
+    // The first STOP of a stream costs us no more than its end would.
+    if (stream.outbox.hasFailed || stream.outbox.hasEnded) this.fault('useless');
     stream.peerStopped(code, wireCode);
   }
 
@@ -154,18 +176,18 @@ export class Peer {
   broke(stream: CoreStream, error: StreamError): void {
     this.fault('error');
     this.#host.sendReset(stream, reasonOf(error), error.message);
-    if (stream.origin === 'remote') this.#host.backlog.withdraw(stream);
     stream.fail(error, error.reset ?? 'protocol-error', true);
   }
 
   /** A stream is over. */
   forget(stream: CoreStream): void {
     if (stream.origin === 'remote') this.#openStreams--;
-    if (stream.state === 'reset') this.expectLate(stream.id);
+    this.#expectLate();
+    if (stream.state === 'reset') this.forgive(stream.id);
   }
 
   /** Frames of a stream that is over may still come. */
-  expectLate(id: number): void {
+  forgive(id: number): void {
     this.#tombstones.add(id, this.#host.now());
   }
 
@@ -187,18 +209,14 @@ export class Peer {
   keepsToWindows(): void {
     if (!this.windowless) return;
     this.windowless = false;
-    const { streams, transmitter } = this.#host;
-    for (const { outbox } of streams.values()) outbox.limit(this.initialWindow);
+    const { streams, transmitter, crediting } = this.#host;
+    for (const stream of streams.values()) {
+      stream.outbox.limit(this.initialWindow);
+      // Credit was kept back until now.
+      crediting.released(stream, 0);
+    }
+    crediting.dropped(0);
     transmitter.addCredit(this.#earlyConnectionWindow - transmitter.bytesOut);
-  }
-
-  /** Counts what frames carry beside data, and returns it at once. */
-  padding(stream: CoreStream | null, bytes: number): void {
-    const { crediting } = this.#host;
-    crediting.received(stream, bytes);
-    if (stream === null) return;
-    stream.inbox.window.unread -= bytes;
-    crediting.released(stream, bytes);
   }
 
   /** The peer changed the window that streams start with, and that of those which have. */
@@ -263,9 +281,14 @@ export class Peer {
     return id % 2 === this.#host.nextId % 2;
   }
 
+  #expectLate(): void {
+    this.#lateFrames = Math.min(this.#lateFrames + lateFramesPerStream, mostLateFrames);
+  }
+
   #refuse(id: number, code: Reason, reason: string, fault: Fault): void {
     this.fault(fault);
     this.#tombstones.add(id, this.#host.now());
+    this.#expectLate();
     this.#host.sendRefusalOf(id, code, reason, noHeaders);
   }
 

@@ -15,14 +15,6 @@ export function deferred<T>(): Deferred<T> {
   return { promise, resolve, reject: onReject };
 }
 
-/** Rejects, and marks as handled only now: most promises are never rejected, and the mark is a promise of its own. */
-export function reject<T>(one: Deferred<T>, error: unknown): void {
-  one.reject(error);
-  void handled(one.promise);
-}
-
-const ignore = (): void => {};
-
 /** The same for what may have happened already, or have failed. */
 export function deferredSince<T>(happened: boolean, value: T, failure: unknown): Deferred<T> {
   const result = deferred<T>();
@@ -30,6 +22,14 @@ export function deferredSince<T>(happened: boolean, value: T, failure: unknown):
   else if (failure !== undefined) reject(result, failure);
   return result;
 }
+
+/** Rejects, and marks as handled only now: most promises are never rejected, and the mark is a promise of its own. */
+export function reject<T>(one: Deferred<T>, error: unknown): void {
+  one.reject(error);
+  void handled(one.promise);
+}
+
+const ignore = (): void => {};
 
 /** Marks a promise that we hand out as handled: whoever ignores it is not punished by an unhandled rejection. */
 export function handled<T>(promise: Promise<T>): Promise<T> {
@@ -47,6 +47,11 @@ export function rejected<T = never>(error: unknown): Promise<T> {
 
 /** One resolved promise for everybody who need not wait. */
 export const done: Promise<void> = Promise.resolve();
+
+/** Calls `task` at the end of this turn. Node's `queueMicrotask` does the same, with an async resource for each call. */
+export function microtask(task: () => void): void {
+  void done.then(task);
+}
 
 /** `promise`, or the signal's reason if that comes first; then `onAbort` is called. Leaves no listener behind. */
 export function abortable<T>(promise: Promise<T>, signal: AbortSignal, onAbort: () => void): Promise<T> {

@@ -19,7 +19,7 @@ import { Crediting, type CreditingHost, type EarlyWindows } from './crediting.js
 import { Ending, type EndingHost } from './ending.js';
 import { StreamError } from './errors.js';
 import { Tap } from './events.js';
-import { toHeaders } from './headers.js';
+import { checkHeaders, toHeaders } from './headers.js';
 import { type LimitBounds, type LimitValues, withLimits } from './limits.js';
 import { Peer, type PeerHost } from './peer.js';
 import { Pings } from './pings.js';
@@ -63,9 +63,8 @@ export class Session
   readonly ending: Ending;
   readonly pings: Pings;
   readonly backlog: Backlog<CoreStream> = new Backlog('accept$');
-  readonly protocol: string;
+  readonly wire: Wire;
   isEstablished = false;
-  readonly #wire: Wire;
   readonly #clock: Clock;
   readonly #receiver: Receiver;
   readonly #timekeeper: Timekeeper;
@@ -88,8 +87,7 @@ export class Session
     this.peer = new Peer(this, profile);
     this.info = { protocol: '', role, features: {} as never };
     const wire = profile.wire(this);
-    this.#wire = wire;
-    this.protocol = wire.name;
+    this.wire = wire;
     this.info = {
       protocol: wire.name,
       role,
@@ -125,7 +123,7 @@ export class Session
     if (!(Number.isInteger(urgency) && urgency >= 0 && urgency <= 7)) {
       throw new RangeError(`urgency is a whole number from 0 to 7, not ${urgency}`);
     }
-    const list = this.checked(toHeaders(headers), 'open');
+    const list = this.toHeaders(headers, 'open');
     const refusal = this.#refusal();
     const id = refusal === null ? this.nextId : 0;
     const stream = new CoreStream(this, id, 'local', list, urgency, this.peer.streamWindow);
@@ -195,6 +193,12 @@ export class Session
     return this.#clock.now();
   }
 
+  toHeaders(init: HeadersInit | undefined, use: HeadersUse): StreamHeaders {
+    const headers = checkHeaders(toHeaders(init), this.limits, (given) => this.wire.headerBytes(given));
+    this.wire.checkHeaders?.(headers, use);
+    return headers;
+  }
+
   /** Null while nobody observes frames. */
   get frames(): Subject<FrameEvent> | null {
     return this.#frames.slot;
@@ -237,21 +241,9 @@ export class Session
   }
 
   dropped(stream: CoreStream, bytes: number): void {
-    if (this.halfStop || !stream.inbox.isStopped) this.crediting.dropped(bytes);
+    if (stream.isLeftBehind) return;
+    if (this.wire.features.halfStop || !stream.inbox.isStopped) this.crediting.dropped(bytes);
     else this.#discard(stream, bytes);
-  }
-
-  checked(headers: StreamHeaders, use: HeadersUse): StreamHeaders {
-    this.#wire.checkHeaders?.(headers, use);
-    return headers;
-  }
-
-  get dataBeforeReply(): boolean {
-    return this.#wire.dataBeforeReply;
-  }
-
-  get halfStop(): boolean {
-    return this.#wire.features.halfStop;
   }
 
   settleLater(stream: CoreStream): void {
@@ -265,7 +257,7 @@ export class Session
 
   sendReset(stream: CoreStream, code: Reason, reason: string): void {
     if (!stream.announced || this.ending.isOver) return;
-    this.#wire.reset(stream.id, code, reason);
+    this.wire.reset(stream.id, code, reason);
     this.transmitter.schedule();
   }
 
@@ -275,12 +267,12 @@ export class Session
   }
 
   sendRefusalOf(id: number, code: Reason, reason: string, headers: StreamHeaders): void {
-    this.#wire.refuse(id, code, reason, headers);
+    this.wire.refuse(id, code, reason, headers);
     this.transmitter.schedule();
   }
 
   stopped(stream: CoreStream, code: ResetCode): void {
-    if (!this.halfStop) return;
+    if (!this.wire.features.halfStop) return;
     stream.stopDue = code;
     this.transmitter.ready(stream);
   }
@@ -312,8 +304,12 @@ export class Session
     return [...this.streams.values()].some((stream) => stream.outbox.bytesOut > 0);
   }
 
-  get goAwayLast(): boolean {
-    return this.#wire.goAwayLast === true;
+  yieldTurn(): void {
+    this.#clock.soon(() => {
+      if (this.ending.isOver) return;
+      this.transmitter.yielded();
+      this.#answersGone();
+    });
   }
 
   writeCredit(): void {
@@ -325,12 +321,12 @@ export class Session
   }
 
   sendCredit(id: number, bytes: number): void {
-    this.#wire.credit(id, bytes);
+    this.wire.credit(id, bytes);
   }
 
   roundTrip(): number {
     const pings = this.pings;
-    if (Number.isNaN(pings.rtt) && !pings.isPending && this.#wire.features.ping) void pings.ping();
+    if (Number.isNaN(pings.rtt) && !pings.isPending && this.wire.features.ping) void pings.ping();
     return pings.rtt;
   }
 
@@ -352,17 +348,18 @@ export class Session
     return this.streams.size;
   }
 
-  flush(): void {
-    this.transmitter.flush();
+  finish(): void {
+    this.transmitter.finish();
   }
 
   sayGoAway(error: StreamError | null): void {
+    if (error === null) this.transmitter.announceAll();
     const lastId = this.peer.goAway();
-    this.#wire.goAway(lastId, error);
+    this.wire.goAway(lastId, error);
     const { slot } = this.#events;
     if (slot !== null) slot.next({ type: 'goaway', at: this.now(), remote: false, lastId });
     if (error === null) this.transmitter.schedule();
-    else this.transmitter.flush();
+    else this.transmitter.finish();
   }
 
   giveUp(error: StreamError): void {
@@ -391,16 +388,15 @@ export class Session
     if (stream.remoteOver) return;
     if (isLocalOver(stream.state) && stream.isAnswered) {
       this.sendReset(stream, 'cancel', '');
-      this.peer.expectLate(stream.id);
+      this.peer.forgive(stream.id);
       stream.peerEnded(undefined);
       return;
     }
     stream.discarded += bytes;
     const { discardBytes } = this.limits;
     if (stream.discarded <= discardBytes) return;
-    this.sendReset(stream, 'cancel', '');
     const message = `stream ${stream.id}: more than ${discardBytes} bytes came after its reader had stopped`;
-    stream.fail(new StreamError('limit', message, { streamId: stream.id, reset: 'cancel' }), 'cancel', false);
+    stream.reset('cancel', new StreamError('limit', message));
   }
 
   /** Why no stream can be opened now, or null. */
@@ -411,7 +407,7 @@ export class Session
         retryable: true,
       });
     }
-    const { takesNone } = this.#wire;
+    const { takesNone } = this.wire;
     if (takesNone) return new StreamError('refused', takesNone, { remote: true, reset: 'refused' });
     if (this.nextId <= this.limits.maxStreamId) return null;
     this.#beginClose();
@@ -451,11 +447,15 @@ export class Session
 
   #drained(): void {
     this.transmitter.drained();
+    this.#answersGone();
+  }
+
+  #answersGone(): void {
     if (!this.transmitter.isBlocked) this.#receiver.resume('answers');
   }
 
   #beginClose(): void {
-    for (const stream of this.backlog.withdrawAll()) stream.reject('refused');
+    for (const stream of this.backlog.withdrawAll()) if (!stream.isAnswered) stream.reject('refused');
     this.ending.close();
   }
 

@@ -1,7 +1,8 @@
 import type { ByteSource, Chunk, SendOptions, SubscribableLike } from '../api.js';
 import { describe, isChunk, join, toBytes } from './bytes.js';
+import { enter, leave } from './hold.js';
 import { defaultUnpaced, type Outbox, type Unpaced } from './outbox.js';
-import { abortable, isThenable } from './promises.js';
+import { isThenable } from './promises.js';
 
 /** One pull of a source, whatever its form. */
 interface Puller {
@@ -15,31 +16,30 @@ interface Result {
 }
 
 /**
- * Moves a source into a sending half, to its end, and resolves when its last byte is with the transport. A pullable
- * source is pulled only while there is room; one that pushes is held. Rejects with the source's own error.
+ * Moves a source into a sending half, to its end, and resolves when its last byte has been taken. A pullable source is
+ * pulled only while there is room; one that pushes is held. Rejects with the source's own error. Bytes are taken at once,
+ * and give no promise, so that their end can travel in the same frame.
  */
-export async function sendFrom(outbox: Outbox, source: ByteSource, options: SendOptions): Promise<void> {
-  const { signal } = options;
-  signal?.throwIfAborted();
-  if (isChunk(source)) outbox.take(toBytes(source));
-  else {
-    const form = source as Partial<
-      SubscribableLike<Chunk> & AsyncIterable<Chunk> & Iterable<Chunk> & ReadableStream<Chunk>
-    >;
-    if (typeof form.subscribe === 'function') {
-      await observe(outbox, form as SubscribableLike<Chunk>, options);
-    } else {
-      await pull(outbox, pullerOf(form), signal);
-    }
+export function takeFrom(outbox: Outbox, source: ByteSource, options: SendOptions): Promise<void> | null {
+  options.signal?.throwIfAborted();
+  if (isChunk(source)) {
+    outbox.take(toBytes(source));
+    return null;
   }
-  const sent = outbox.sent();
-  await (signal === undefined ? sent : abortable(sent, signal, () => {}));
+  const form = source as Partial<
+    SubscribableLike<Chunk> & AsyncIterable<Chunk> & Iterable<Chunk> & ReadableStream<Chunk>
+  >;
+  return typeof form.subscribe === 'function'
+    ? observe(outbox, form as SubscribableLike<Chunk>, options)
+    : pull(outbox, pullerOf(form), options.signal);
 }
 
 /** A source that is none is the caller's mistake. */
 export function checkSource(source: unknown): void {
   if (isChunk(source)) return;
-  const form = source as Record<PropertyKey, unknown> | null | undefined;
+  const form = ArrayBuffer.isView(source)
+    ? undefined
+    : (source as Record<PropertyKey, unknown> | null | undefined);
   const ways: PropertyKey[] = ['subscribe', Symbol.asyncIterator, Symbol.iterator, 'getReader'];
   if (typeof form === 'object' && form !== null && ways.some((way) => typeof form[way] === 'function'))
     return;
@@ -51,7 +51,11 @@ export function checkSource(source: unknown): void {
 function pullerOf(
   form: Partial<AsyncIterable<Chunk> & Iterable<Chunk> & Pick<ReadableStream<Chunk>, 'getReader'>>,
 ): Puller {
-  const iterator = form[Symbol.asyncIterator]?.() ?? form[Symbol.iterator]?.();
+  // The platform's streams are iterable too, but only a reader can cancel while it waits.
+  const iterator =
+    form instanceof ReadableStream
+      ? undefined
+      : (form[Symbol.asyncIterator]?.() ?? form[Symbol.iterator]?.());
   if (iterator !== undefined) {
     return {
       next: () => iterator.next() as Result | PromiseLike<Result>,
@@ -68,20 +72,19 @@ function pullerOf(
 async function pull(outbox: Outbox, source: Puller, signal: AbortSignal | undefined): Promise<void> {
   let lastBytes = 0;
   let exhausted = false;
+  const stopper = new Stopper(outbox, signal);
   try {
     for (;;) {
-      // With room for another like the last one, a source of even chunks is never more than the window ahead. Asking for
-      // more than half of it could wait for ever: the reader returns credit by halves.
-      const room = outbox.room(Math.max(1, Math.min(lastBytes, outbox.widest >> 1)));
-      if (room !== null) await (signal === undefined ? room : abortable(room, signal, () => {}));
-      if (outbox.hasFailed) throw outbox.error;
-      signal?.throwIfAborted();
+      // With room for another like the last one, a source of even chunks is never more than the window ahead.
+      const room = outbox.room(lastBytes);
+      if (room !== null) await stopper.unless(room);
+      stopper.check();
       const next = source.next();
       let result: Result;
       try {
-        result = isThenable(next) ? await until(next, signal) : next;
+        result = isThenable(next) ? await stopper.unless(next) : next;
       } catch (error) {
-        exhausted = !signal?.aborted;
+        exhausted = !stopper.hasStopped;
         throw error;
       }
       if (result.done) {
@@ -97,11 +100,54 @@ async function pull(outbox: Outbox, source: Puller, signal: AbortSignal | undefi
   } catch (error) {
     if (!exhausted) closeQuietly(source, error);
     throw error;
+  } finally {
+    stopper.leave();
   }
 }
 
-function until(next: PromiseLike<Result>, signal: AbortSignal | undefined): PromiseLike<Result> {
-  return signal === undefined ? next : abortable(Promise.resolve(next), signal, () => {});
+/** Ends every wait of a pull when the stream fails or the signal is aborted, however long the source is silent. */
+class Stopper {
+  hasStopped = false;
+  readonly #outbox: Outbox;
+  readonly #signal: AbortSignal | undefined;
+  #reason: unknown = undefined;
+  #reject: ((reason: unknown) => void) | null = null;
+
+  constructor(outbox: Outbox, signal: AbortSignal | undefined) {
+    this.#outbox = outbox;
+    this.#signal = signal;
+    outbox.onFail.add(this.#stop);
+    signal?.addEventListener('abort', this.#aborted);
+    if (outbox.hasFailed) this.#stop(outbox.error);
+  }
+
+  check(): void {
+    if (this.hasStopped) throw this.#reason;
+  }
+
+  /** `promise`, or the reason to stop if that comes first. */
+  unless<T>(promise: PromiseLike<T>): Promise<T> {
+    return new Promise((resolve, reject) => {
+      if (this.hasStopped) reject(this.#reason);
+      this.#reject = reject;
+      promise.then(resolve, reject);
+    });
+  }
+
+  leave(): void {
+    this.#reject = null;
+    this.#outbox.onFail.delete(this.#stop);
+    this.#signal?.removeEventListener('abort', this.#aborted);
+  }
+
+  readonly #aborted = (): void => this.#stop(this.#signal?.reason);
+
+  readonly #stop = (reason: unknown): void => {
+    if (this.hasStopped) return;
+    this.hasStopped = true;
+    this.#reason = reason;
+    this.#reject?.(reason);
+  };
 }
 
 /** A source that fails to close has nothing more to say to us: the first error counts. */
@@ -125,7 +171,7 @@ function observe(outbox: Outbox, source: SubscribableLike<Chunk>, options: SendO
       if (over) return;
       over = true;
       signal?.removeEventListener('abort', aborted);
-      outbox.onFail = null;
+      outbox.onFail.delete(settle);
       // Sources of the platform's kind end by the signal, those of rxjs by their subscription.
       leaving.abort();
       subscription?.unsubscribe();
@@ -134,7 +180,9 @@ function observe(outbox: Outbox, source: SubscribableLike<Chunk>, options: SendO
     };
     const aborted = (): void => settle(signal?.reason);
     signal?.addEventListener('abort', aborted);
-    outbox.onFail = settle;
+    outbox.onFail.add(settle);
+    // What a source emits at once is no delivery of whoever is delivering now: that one is not to be held for it.
+    const outer = enter(null);
     subscription = source.subscribe(
       {
         next: (chunk: Chunk) => {
@@ -150,6 +198,7 @@ function observe(outbox: Outbox, source: SubscribableLike<Chunk>, options: SendO
       },
       { signal: leaving.signal },
     );
+    leave(outer);
     if (over) subscription?.unsubscribe();
   });
 }

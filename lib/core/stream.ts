@@ -12,19 +12,18 @@ import type {
   StreamStats,
 } from '../api.js';
 import { StreamError } from './errors.js';
-import { noHeaders, toHeaders } from './headers.js';
+import { noHeaders } from './headers.js';
 import { Inbox, type InboxOwner } from './inbox.js';
 import { defaultUnpaced, Outbox, type OutboxOwner } from './outbox.js';
-import { deferredSince, handled, isThenable, reject, rejected } from './promises.js';
+import { abortable, deferredSince, handled, isThenable, reject, rejected } from './promises.js';
 import { checkCode, codeOf } from './reset-code.js';
 import type { Entry } from './scheduler.js';
-import { checkSource, sendFrom } from './source.js';
+import { checkSource, takeFrom } from './source.js';
 import type { StreamExtras } from './stream-extras.js';
 import type { StreamHost } from './stream-host.js';
 import { isLocalOver, isOver, isRemoteOver, type StreamAction, transition } from './stream-state.js';
 import { statsOf } from './stream-stats.js';
 import { iterate, readableOf, writableOf } from './views.js';
-import type { HeadersUse } from './wire.js';
 
 /** How far the answer of an accepted stream is. */
 type Answer = 'none' | 'promised' | 'ready' | 'written';
@@ -51,6 +50,8 @@ export class CoreStream implements Stream, Entry, InboxOwner, OutboxOwner {
   creditDue = false;
   /** When credit was last returned: for the growth of the window. */
   creditAt = 0;
+  /** Over, and read by nobody: what waits in it is no longer the connection's. */
+  isLeftBehind = false;
   /** Discarded after `stop()`, where the wire has no STOP. */
   discarded = 0;
   readonly #host: StreamHost;
@@ -83,7 +84,7 @@ export class CoreStream implements Stream, Entry, InboxOwner, OutboxOwner {
   // ------------------------------------------------------------------ looking
 
   get label(): string {
-    return this.#extras?.label ?? `${this.#host.protocol}#${this.id}`;
+    return this.#extras?.label ?? `${this.#host.wire.name}#${this.id}`;
   }
 
   set label(label: string) {
@@ -97,10 +98,7 @@ export class CoreStream implements Stream, Entry, InboxOwner, OutboxOwner {
   get state$(): Observable<StreamState> {
     return new Rx((subscriber) => {
       subscriber.next(this.#state);
-      if (isOver(this.#state)) {
-        subscriber.complete();
-        return undefined;
-      }
+      if (isOver(this.#state)) return subscriber.complete();
       this.#extra.states ??= new Subject();
       return this.#extra.states.subscribe(subscriber);
     });
@@ -122,8 +120,9 @@ export class CoreStream implements Stream, Entry, InboxOwner, OutboxOwner {
   }
 
   get closed(): Promise<void> {
-    this.#extra.closed ??= deferredSince(this.#state === 'closed', undefined, this.#failure);
-    return this.#extra.closed.promise;
+    const extra = this.#extra;
+    extra.closed ??= deferredSince(this.#state === 'closed', undefined, this.#failure);
+    return extra.closed.promise;
   }
 
   /** The opener has its answer, or we gave it. */
@@ -157,7 +156,7 @@ export class CoreStream implements Stream, Entry, InboxOwner, OutboxOwner {
         (error: unknown) => this.#refuseFor(error),
       );
     } else {
-      const reply = this.#checked(headers, 'accept');
+      const reply = this.#host.toHeaders(headers, 'accept');
       if (this.#mayAnswer()) this.#answerWith(reply);
     }
     return this;
@@ -166,7 +165,7 @@ export class CoreStream implements Stream, Entry, InboxOwner, OutboxOwner {
   reject(code: ResetCode = 'refused', headers?: HeadersInit): void {
     this.#mustBeRemote('reject');
     checkCode(code);
-    const reply = this.#checked(headers, 'refuse');
+    const reply = this.#host.toHeaders(headers, 'refuse');
     if (this.isOver) return;
     if (this.answer !== 'none' && this.answer !== 'promised') {
       throw new Error(
@@ -190,7 +189,7 @@ export class CoreStream implements Stream, Entry, InboxOwner, OutboxOwner {
   #settleAnswer(late: HeadersInit): void {
     if (this.isOver || this.answer !== 'promised') return;
     try {
-      this.#answerWith(this.#checked(late, 'accept'));
+      this.#answerWith(this.#host.toHeaders(late, 'accept'));
     } catch (error) {
       this.#refuseFor(error);
     }
@@ -206,13 +205,9 @@ export class CoreStream implements Stream, Entry, InboxOwner, OutboxOwner {
     if (this.isOver || this.answer !== 'promised') return;
     this.#refuse(
       codeOf(error, 'refused'),
-      toHeaders(StreamError.is(error) ? error.headers : undefined),
+      (StreamError.is(error) ? error.headers : undefined) ?? noHeaders,
       error,
     );
-  }
-
-  #checked(init: HeadersInit | undefined, use: HeadersUse): StreamHeaders {
-    return this.#host.checked(toHeaders(init), use);
   }
 
   #refuse(code: ResetCode, headers: StreamHeaders, cause: unknown): void {
@@ -268,17 +263,20 @@ export class CoreStream implements Stream, Entry, InboxOwner, OutboxOwner {
   }
 
   async #send(source: ByteSource, options: SendOptions): Promise<void> {
+    const { signal } = options;
     try {
-      await sendFrom(this.outbox, source, options);
+      const taken = takeFrom(this.outbox, source, options);
+      if (taken !== null) await taken;
+      const sent = options.end === false ? this.outbox.sent() : this.end();
+      await (signal === undefined ? sent : abortable(sent, signal, () => {}));
     } catch (error) {
       // What the stream itself failed with needs no second reset.
       if (error !== this.outbox.error && !this.isOver) {
-        const aborted = options.signal?.aborted === true && error === options.signal.reason;
+        const aborted = signal?.aborted === true && error === signal.reason;
         this.reset(aborted ? 'cancel' : codeOf(error, 'internal-error'), error);
       }
       throw error;
     }
-    if (options.end !== false) await this.end();
   }
 
   write(chunk: Chunk): Promise<void> {
@@ -287,7 +285,7 @@ export class CoreStream implements Stream, Entry, InboxOwner, OutboxOwner {
   }
 
   end(trailers?: HeadersInit): Promise<void> {
-    const last = trailers === undefined ? null : this.#checked(trailers, 'trailers');
+    const last = trailers === undefined ? null : this.#host.toHeaders(trailers, 'trailers');
     this.#acceptByUse();
     return this.outbox.end(last);
   }
@@ -346,7 +344,7 @@ export class CoreStream implements Stream, Entry, InboxOwner, OutboxOwner {
     this.#answer(headers);
     this.#host.ready(this);
     // Sources may have waited for this.
-    if (!this.#host.dataBeforeReply) this.outbox.settle();
+    if (!this.#host.wire.dataBeforeReply) this.outbox.settle();
     return true;
   }
 
@@ -384,9 +382,10 @@ export class CoreStream implements Stream, Entry, InboxOwner, OutboxOwner {
   /** The connection is lost: bytes that are followed by their end stay readable. */
   lose(error: unknown): void {
     if (this.isOver) return;
-    const complete = this.inbox.hasEnded;
     this.#failure = error;
-    if (!complete) this.inbox.fail(error);
+    // First of all: whoever is told next may turn to this stream again.
+    this.#state = 'reset';
+    if (!this.inbox.hasEnded) this.inbox.fail(error);
     this.#finish(error, 'no-error', false);
   }
 
@@ -427,7 +426,7 @@ export class CoreStream implements Stream, Entry, InboxOwner, OutboxOwner {
   outboxMayTake(bytes: number): boolean {
     if (this.origin === 'remote') {
       if (this.answer === 'none' || this.answer === 'promised') return false;
-    } else if (!this.#answered && !this.#host.dataBeforeReply) return false;
+    } else if (!this.#answered && !this.#host.wire.dataBeforeReply) return false;
     return this.#host.mayTake(bytes);
   }
 
@@ -452,7 +451,7 @@ export class CoreStream implements Stream, Entry, InboxOwner, OutboxOwner {
     if (!first) return;
     this.#move('answer');
     const { events } = this.#host;
-    if (events !== null) events.next({ type: 'reply', stream: this, at: this.#host.now() });
+    if (events !== null && !this.isOver) events.next({ type: 'reply', stream: this, at: this.#host.now() });
   }
 
   #move(action: StreamAction): void {
@@ -473,13 +472,13 @@ export class CoreStream implements Stream, Entry, InboxOwner, OutboxOwner {
 
   #fail(error: unknown, code: ResetCode, remote: boolean): void {
     this.#failure = error;
+    this.#state = 'reset';
     // What the peer had sent to its end stays readable, whatever it does then.
     if (!remote || !this.inbox.hasEnded) this.inbox.fail(error);
     this.#finish(error, code, remote);
   }
 
   #finish(error: unknown, code: ResetCode, remote: boolean): void {
-    this.#state = 'reset';
     const extras = this.#extras;
     if (extras?.reply) reject(extras.reply, error);
     if (extras?.trailers) reject(extras.trailers, error);

@@ -19,6 +19,10 @@ export class Tombstones {
     this.#until.set(id, now + this.#ms);
   }
 
+  delete(id: number): void {
+    this.#until.delete(id);
+  }
+
   has(id: number, now: number): boolean {
     const until = this.#until.get(id);
     if (until === undefined) return false;

@@ -1,6 +1,7 @@
 import type { Transport } from '../api.js';
 import { FrameWriter } from './frame-writer.js';
 import type { LimitValues } from './limits.js';
+import { microtask } from './promises.js';
 import { Fifo, Scheduler } from './scheduler.js';
 import type { CoreStream } from './stream.js';
 import { maxCredit } from './window.js';
@@ -8,12 +9,19 @@ import type { Wire } from './wire.js';
 
 /** As much as is collected for one write of the transport: enough to amortise it, little to wait behind. */
 const batchBytes = 128 * 1024;
+/** As much goes out before other connections have their turn: a peer as fast as we are never says stop. */
+const bytesPerTurn = 1024 * 1024;
 /** First bytes that travel with the opening frame; more would make the openings of others wait. */
 const openingBytes = 2048;
+
+/** Data in a frame that has headers too; with the longest of them, it must not exceed what any peer takes. */
+const preludeBytes = 16 * 1024;
 
 /** What the sending side asks of its connection. */
 export interface TransmitterHost {
   readonly limits: LimitValues;
+  /** Calls `yielded` in the next turn of the event loop. */
+  yieldTurn(): void;
   /** Adds the credit frames that are due to the batch. */
   writeCredit(): void;
   /** A sending half has bytes and no window. */
@@ -44,8 +52,12 @@ export class Transmitter {
   readonly #scheduler: Scheduler<CoreStream> = new Scheduler();
   /** Streams that wait for the connection, and not for their own window. */
   readonly #parked: Set<CoreStream> = new Set();
-  #widest = 1;
+  /** Bytes written since others had their turn. */
+  #turnBytes = 0;
+  #yielding = false;
   #queued = 0;
+  /** Queued bytes have gone: whoever waits for room is to be told. */
+  #roomAgain = false;
   #blocked = false;
   #scheduled = false;
   #flushing = false;
@@ -73,7 +85,7 @@ export class Transmitter {
     if (this.#scheduled || this.#over) return;
     this.#scheduled = true;
     if (this.#blocked) this.#host.answersWaiting(this.writer.bytes);
-    queueMicrotask(this.#flush);
+    microtask(this.#flush);
   }
 
   open(stream: CoreStream): void {
@@ -101,25 +113,42 @@ export class Transmitter {
 
   queued(bytes: number): void {
     this.#queued += bytes;
+    if (bytes >= 0 || this.#parked.size === 0) return;
+    this.#roomAgain = true;
+    this.schedule();
+  }
+
+  /** Puts all openings into frames now: what is said next comes behind them. */
+  announceAll(): void {
+    for (let stream = this.#opening.shift(); stream !== undefined; stream = this.#opening.shift()) {
+      this.#visit(stream, openingBytes);
+    }
   }
 
   mayTake(bytes: number): boolean {
     if (this.#blocked || this.#queued >= this.#host.limits.queueBytes) return false;
-    // To ask for more than half of the connection's window could be to wait for ever: credit comes back by halves.
-    return this.credit - this.#queued >= Math.min(bytes, Math.max(1, this.#widest >> 1));
+    // Any room will do: the peer may take back what it had widened the connection's window by.
+    return bytes === 0 || this.credit > this.#queued;
   }
 
   /** Sets or changes the connection's credit. False if that is more than there can be. */
   addCredit(bytes: number): boolean {
     this.credit = this.credit === Number.POSITIVE_INFINITY ? bytes : this.credit + bytes;
     if (this.credit > maxCredit) return false;
-    if (bytes < 0) this.#widest = Math.max(1, this.#widest + bytes);
-    else if (this.credit > this.#widest) this.#widest = this.credit;
     this.#unpark();
     return true;
   }
 
+  /** The others had their turn. */
+  yielded(): void {
+    this.#yielding = false;
+    this.#turnBytes = 0;
+    this.drained();
+  }
+
+  /** The transport takes more. It may say so within the turn in which it was full. */
   drained(): void {
+    if (this.#yielding) return;
     this.#blocked = false;
     this.flush();
     this.#unpark();
@@ -142,13 +171,27 @@ export class Transmitter {
     this.#scheduled = false;
     if (this.#over || this.#flushing) return;
     this.#flushing = true;
+    if (this.#roomAgain) {
+      this.#roomAgain = false;
+      this.#unpark();
+    }
     this.#host.writeCredit();
     while (!this.#blocked && !this.#over) {
       this.#collect();
       if (this.writer.bytes === 0) break;
+      this.#turnBytes += this.writer.bytes;
       this.#blocked = !this.#transport.write(this.writer.take());
+      if (this.#turnBytes < bytesPerTurn || this.#blocked) continue;
+      this.#yielding = true;
+      this.#blocked = true;
+      this.#host.yieldTurn();
     }
     this.#flushing = false;
+  }
+
+  /** Before the transport is ended: what is in frames goes, whether the transport has room or not, and no more. */
+  finish(): void {
+    if (this.writer.bytes > 0) this.#transport.write(this.writer.take());
   }
 
   #collect(): void {
@@ -179,7 +222,8 @@ export class Transmitter {
     if (stream.isOver) return;
     const { outbox } = stream;
     const wire = this.#wire;
-    let bytes = this.#mayMove(stream, quantum);
+    const prelude = !stream.announced || stream.answer === 'ready';
+    let bytes = this.#mayMove(stream, prelude ? Math.min(quantum, preludeBytes) : quantum);
     let end = outbox.wantsEnd && bytes === outbox.queued && outbox.trailers === null;
     let written = false;
     if (!stream.announced) {

@@ -28,6 +28,9 @@ export interface Wire {
   /** Peers read nothing after a go-away: it is said when the last stream is over. */
   readonly goAwayLast?: boolean;
 
+  /** How long a header block would be. */
+  headerBytes(headers: StreamHeaders): number;
+
   /** What goes first, before any frame of the engine's. */
   preface(): void;
   /**
@@ -37,6 +40,10 @@ export interface Wire {
   receive(chunk: Uint8Array, from: number, maxFrames: number): number;
   /** Frames done by the last `receive`. */
   readonly framesDone: number;
+  /** The peer has begun as the protocol wants it: it is worth telling what went wrong. */
+  readonly isRecognised: boolean;
+  /** A frame has begun and is not complete: an end of the transport here is a loss. */
+  readonly isMidFrame: boolean;
 
   /** The headers of a frame whose `bytes` of data follow from the engine. */
   open(stream: CoreStream, bytes: number, end: boolean): void;

@@ -82,6 +82,14 @@ export class FrameParser {
     this.#maxFrame = maxFrame;
   }
 
+  get isPastPreface(): boolean {
+    return !this.#inPreface;
+  }
+
+  get isMidFrame(): boolean {
+    return this.#left >= 0 || this.#have > 0;
+  }
+
   /** Parses `chunk` from `from` on, up to its end or until `maxFrames` are done; gives where it stopped. */
   parse(chunk: Uint8Array, from: number, maxFrames: number): number {
     let at = from;

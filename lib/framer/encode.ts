@@ -1,3 +1,4 @@
+import { noHeaders } from '../core/headers.js';
 import {
   ROLE_CLIENT,
   ROLE_SERVER,
@@ -38,6 +39,7 @@ const noBlock: Uint8Array = new Uint8Array(2);
 
 /** A header block as it is on the wire, its length included. */
 export function encodeBlock(headers: Iterable<readonly [string, string]>): Uint8Array {
+  if (headers === noHeaders) return noBlock;
   const texts: Uint8Array[] = [];
   let length = 2;
   for (const [name, value] of headers) {

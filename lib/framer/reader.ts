@@ -67,8 +67,8 @@ export class FramerReader implements FrameHandler {
     else this.#session.peer.refused(stream, fromWire(code), code, reason, headers);
   }
 
-  data(id: number, chunk: Uint8Array, _last: boolean, end: boolean): void {
-    const stream = this.#session.peer.find(id);
+  data(id: number, chunk: Uint8Array, last: boolean, end: boolean): void {
+    const stream = this.#session.peer.find(id, last);
     if (stream !== null) this.#mustBeSending(stream);
     if (chunk.byteLength === 0 && !end) this.#session.peer.fault('useless');
     this.#take(stream, chunk, end);

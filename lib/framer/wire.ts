@@ -62,6 +62,14 @@ export class FramerWire implements Wire {
     return this.#parser.framesDone;
   }
 
+  get isRecognised(): boolean {
+    return this.#parser.isPastPreface;
+  }
+
+  get isMidFrame(): boolean {
+    return this.#parser.isMidFrame;
+  }
+
   receive(chunk: Uint8Array, from: number, maxFrames: number): number {
     return this.#parser.parse(chunk, from, maxFrames);
   }
@@ -79,6 +87,10 @@ export class FramerWire implements Wire {
     });
     this.#header(FRAME_SETTINGS, 0, 0, payload.byteLength);
     this.#writer.append(payload);
+  }
+
+  headerBytes(headers: StreamHeaders): number {
+    return encodeBlock(headers).byteLength - 2;
   }
 
   open(stream: CoreStream, bytes: number, end: boolean): void {

@@ -160,11 +160,20 @@ export class Http2Reader implements FrameHandler {
 
   onDataEnd(_id: number, end: boolean): void {
     const padding = this.#left;
-    if (padding > 0) this.#session.peer.padding(this.#open, padding);
+    if (padding > 0) this.#pad(this.#open, padding);
     if (this.#empty && !end) this.#session.peer.fault('useless');
     const stream = this.#open;
     this.#target = null;
     if (end && stream !== null) this.#end(stream, undefined);
+  }
+
+  /** Padding counts against the windows (§6.1), and nobody reads it: the credit is returned at once. */
+  #pad(stream: CoreStream | null, bytes: number): void {
+    const { crediting } = this.#session;
+    crediting.received(stream, bytes);
+    if (stream === null) return;
+    stream.inbox.window.unread -= bytes;
+    crediting.released(stream, bytes);
   }
 
   /** The stream of the DATA at hand, unless it is over by now. */

@@ -98,7 +98,20 @@ export class Http2Wire implements Wire {
     return this.#parser.parse(chunk, from, maxFrames);
   }
 
+  get isRecognised(): boolean {
+    return this.#parser.isPastPreface;
+  }
+
+  get isMidFrame(): boolean {
+    return !this.#parser.betweenFrames;
+  }
+
   // ------------------------------------------------------------------ before anything is sent
+
+  /** At most: how long it is exactly, the tables of the moment decide. */
+  headerBytes(headers: StreamHeaders): number {
+    return this.encoder.byteBound(trailerFields(headers));
+  }
 
   checkHeaders(headers: StreamHeaders, use: HeadersUse): void {
     if (headers !== noHeaders) checkHeaders(headers, use, this.#defaults);

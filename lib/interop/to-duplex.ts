@@ -16,6 +16,8 @@ class StreamDuplex extends Duplex {
   #reading: Subscription | null = null;
   #held: Release | null = null;
   #readOver = false;
+  #idleMs = 0;
+  #timer: NodeJS.Timeout | undefined;
 
   constructor(stream: Stream) {
     super({ allowHalfOpen: true, emitClose: true });
@@ -29,6 +31,7 @@ class StreamDuplex extends Duplex {
     held?.();
     this.#reading ??= this.#stream.data$.subscribe({
       next: (chunk) => {
+        if (this.#idleMs > 0) this.#touch();
         if (!this.push(chunk)) this.#held = hold();
       },
       error: (error) => this.destroy(error),
@@ -50,6 +53,7 @@ class StreamDuplex extends Duplex {
   }
 
   override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
+    clearTimeout(this.#timer);
     const finished = this.#readOver && this.writableFinished;
     if (!finished) this.#stream.reset('cancel', error ?? undefined);
     this.#reading?.unsubscribe();
@@ -73,15 +77,18 @@ class StreamDuplex extends Duplex {
     return this;
   }
   setTimeout(ms: number, onTimeout?: () => void): this {
-    clearTimeout(this.#timer);
-    this.#timer = undefined;
-    if (ms > 0) {
-      if (onTimeout !== undefined) this.once('timeout', onTimeout);
-      this.#timer = setTimeout(() => this.emit('timeout'), ms);
-      this.#timer.unref();
-      this.once('close', () => clearTimeout(this.#timer));
-    }
+    this.#idleMs = ms;
+    if (onTimeout !== undefined && ms > 0) this.once('timeout', onTimeout);
+    this.#touch();
     return this;
   }
-  #timer: NodeJS.Timeout | undefined;
+
+  /** Something moved: the idle time begins anew. */
+  #touch(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    if (this.#idleMs <= 0 || this.destroyed) return;
+    this.#timer = setTimeout(() => this.emit('timeout'), this.#idleMs);
+    this.#timer.unref();
+  }
 }

@@ -1,6 +1,6 @@
 import type { ProviderFeatures, StreamHeaders } from '../api.js';
 import type { FlowControl } from '../core/crediting.js';
-import { StreamError } from '../core/errors.js';
+import type { StreamError } from '../core/errors.js';
 import type { FrameWriter } from '../core/frame-writer.js';
 import { noHeaders } from '../core/headers.js';
 import type { Session } from '../core/session.js';
@@ -56,6 +56,10 @@ import { HeaderBlockEncoder } from './header-block.js';
 import { associatedTo, FRAME_DATA, isOneWay, withoutOptions } from './options.js';
 import { SpdyReader } from './reader.js';
 
+const utf8: TextEncoder = new TextEncoder();
+/** The zlib header with its dictionary, two heads of stored blocks, the number of headers. */
+const blockOverheadBytes: number = 6 + 2 * 5 + 4;
+
 /** SPDY/3.1's side of a session: what the engine decides, in frames that Go's spdystream takes too. */
 export class SpdyWire implements Wire {
   readonly name = 'spdy';
@@ -84,15 +88,31 @@ export class SpdyWire implements Wire {
     };
     const { limits } = session;
     this.#parser = new SpdyParser(new SpdyReader(session, this), limits);
-    this.#encoder = new HeaderBlockEncoder();
+    // The engine has measured headers before they come here.
+    this.#encoder = new HeaderBlockEncoder({ maxHeaderBlockBytes: Number.POSITIVE_INFINITY });
   }
 
   get framesDone(): number {
     return this.#parser.framesDone;
   }
 
+  get isRecognised(): boolean {
+    return this.#session.isEstablished;
+  }
+
+  get isMidFrame(): boolean {
+    return this.#parser.midFrame;
+  }
+
   receive(chunk: Uint8Array, from: number, maxFrames: number): number {
     return this.#parser.parse(chunk, from, maxFrames);
+  }
+
+  /** With the zlib header and one empty block, as if this were the first. */
+  headerBytes(headers: StreamHeaders): number {
+    let bytes = blockOverheadBytes;
+    for (const [name, value] of headers) bytes += 8 + name.length + utf8.encode(value).byteLength;
+    return bytes;
   }
 
   // ------------------------------------------------------------------ out
@@ -118,8 +138,7 @@ export class SpdyWire implements Wire {
     const { headers, id } = stream;
     const oneWay = isOneWay(headers);
     const flags = (end ? FLAG_FIN : 0) | (oneWay ? FLAG_UNIDIRECTIONAL : 0);
-    const frame = this.#encode(stream, withoutOptions(headers), SYN_STREAM_HEAD_BYTES);
-    if (frame === null) return;
+    const frame = this.#encoder.encode(withoutOptions(headers), SYN_STREAM_HEAD_BYTES);
     const blockBytes = frame.byteLength - SYN_STREAM_HEAD_BYTES;
     writeSynStreamHead(frame, 0, id, associatedTo(headers), stream.urgency, flags, blockBytes);
     this.#append(frame, FRAME_SYN_STREAM, flags, id);
@@ -131,8 +150,7 @@ export class SpdyWire implements Wire {
 
   accept(stream: CoreStream, headers: StreamHeaders, _bytes: number, end: boolean): void {
     if (isOneWay(stream.headers)) return;
-    const frame = this.#encode(stream, headers, SYN_REPLY_HEAD_BYTES);
-    if (frame === null) return;
+    const frame = this.#encoder.encode(headers, SYN_REPLY_HEAD_BYTES);
     const flags = end ? FLAG_FIN : 0;
     writeSynReplyHead(frame, 0, stream.id, flags, frame.byteLength - SYN_REPLY_HEAD_BYTES);
     this.#append(frame, FRAME_SYN_REPLY, flags, stream.id);
@@ -147,21 +165,12 @@ export class SpdyWire implements Wire {
 
   /** Go makes a worker wait until the application asks for them, so only applications that want them send any. */
   trailers(stream: CoreStream, headers: StreamHeaders): void {
-    const frame = this.#encode(stream, headers, HEADERS_HEAD_BYTES);
-    if (frame === null) return;
-    writeHeadersHead(frame, 0, stream.id, FLAG_FIN, frame.byteLength - HEADERS_HEAD_BYTES);
-    this.#append(frame, FRAME_HEADERS, FLAG_FIN, stream.id);
+    this.#headers(stream.id, headers, FLAG_FIN);
   }
 
   /** RST_STREAM carries no headers: they go before it, where Go drops them and we do not. */
   refuse(id: number, code: Reason, _reason: string, headers: StreamHeaders): void {
-    if (headers !== noHeaders) {
-      const frame = this.#tryEncode(headers, HEADERS_HEAD_BYTES);
-      if (!StreamError.is(frame)) {
-        writeHeadersHead(frame, 0, id, 0, frame.byteLength - HEADERS_HEAD_BYTES);
-        this.#append(frame, FRAME_HEADERS, 0, id);
-      }
-    }
+    if (headers !== noHeaders) this.#headers(id, headers, 0);
     this.reset(id, code);
   }
 
@@ -205,6 +214,12 @@ export class SpdyWire implements Wire {
     return this.#session.transmitter.writer;
   }
 
+  #headers(id: number, headers: StreamHeaders, flags: number): void {
+    const frame = this.#encoder.encode(headers, HEADERS_HEAD_BYTES);
+    writeHeadersHead(frame, 0, id, flags, frame.byteLength - HEADERS_HEAD_BYTES);
+    this.#append(frame, FRAME_HEADERS, flags, id);
+  }
+
   /** Makes room for a whole frame, and tells of it. */
   #reserve(size: number, type: number, flags: number, id: number): number {
     this.tell('out', type, flags, id, size - FRAME_HEADER_BYTES);
@@ -219,24 +234,6 @@ export class SpdyWire implements Wire {
   #ping(id: number): void {
     const at = this.#reserve(PING_BYTES, FRAME_PING, 0, 0);
     writePing(this.#writer.slab, at, id);
-  }
-
-  /** A block with room for the frame's head before it. Headers that fit no block are the end of their stream. */
-  #encode(stream: CoreStream, headers: StreamHeaders, headBytes: number): Uint8Array | null {
-    const frame = this.#tryEncode(headers, headBytes);
-    if (!StreamError.is(frame)) return frame;
-    if (stream.state !== 'opening' || stream.origin === 'remote') this.reset(stream.id, 'internal-error');
-    stream.fail(frame, 'internal-error', false);
-    return null;
-  }
-
-  #tryEncode(headers: StreamHeaders, headBytes: number): Uint8Array | StreamError {
-    try {
-      return this.#encoder.encode(headers, headBytes);
-    } catch (error) {
-      if (StreamError.is(error)) return error;
-      throw error;
-    }
   }
 }
 

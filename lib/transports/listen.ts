@@ -1,4 +1,3 @@
-import { rm } from 'node:fs/promises';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import { createServer as createTlsServer, type TLSSocket, type TlsOptions } from 'node:tls';
 import type { Observable } from 'rxjs';
@@ -41,6 +40,10 @@ export async function listen(
   options.signal?.throwIfAborted();
   const server = makeServer(target, list, options);
   await bound(server, target, address);
+  if (options.signal?.aborted) {
+    server.close();
+    throw options.signal.reason;
+  }
   return new NodeListener(server, target, list, options);
 }
 
@@ -80,6 +83,7 @@ class NodeListener implements Listener {
   readonly #closed: Deferred<void> = deferred();
   /** Connections that have not said what they speak. */
   readonly #undecided: Set<Socket> = new Set();
+  readonly #handshaking: Set<Socket> = new Set();
   #closing = false;
 
   constructor(server: Server, target: Address, protocols: readonly Protocol[], options: NodeOptions) {
@@ -94,13 +98,12 @@ class NodeListener implements Listener {
       this.#take(socket),
     );
     server.on('tlsClientError', (_error, socket) => socket.destroy());
+    if (target.kind === 'tls') server.on('connection', (socket: Socket) => this.#handshake(server, socket));
     server.on('error', (cause) => {
       const message = `${this.address} is not listened on any more: ${cause.message}`;
       this.#backlog.fail(new StreamError('closed', message, { cause }));
     });
     server.on('close', () => {
-      // A path outlives its server where the system did not remove it.
-      if (target.kind === 'unix') rm(target.path, { force: true }).catch(() => {});
       this.#backlog.end();
       this.#closed.resolve();
     });
@@ -126,7 +129,7 @@ class NodeListener implements Listener {
     if (!this.#closing) {
       this.#closing = true;
       this.#server.close();
-      for (const socket of this.#undecided) socket.destroy();
+      for (const socket of [...this.#undecided, ...this.#handshaking]) socket.destroy();
     }
     await Promise.all([...this.providers].map((provider) => provider.close().catch(() => {})));
     await this.#closed.promise;
@@ -143,6 +146,20 @@ class NodeListener implements Listener {
     };
     signal?.addEventListener('abort', aborted, { once: true });
     void this.#closed.promise.then(() => signal?.removeEventListener('abort', aborted));
+  }
+
+  /** Keeps a TLS connection in sight until its handshake is over, so that `close()` need not wait for it. */
+  #handshake(server: Server, socket: Socket): void {
+    this.#handshaking.add(socket);
+    const over = (): void => {
+      this.#handshaking.delete(socket);
+      server.off('secureConnection', secured);
+    };
+    const secured = (secure: TLSSocket): void => {
+      if (secure.remotePort === socket.remotePort && secure.remoteAddress === socket.remoteAddress) over();
+    };
+    server.on('secureConnection', secured);
+    socket.once('close', over);
   }
 
   #take(socket: Socket): void {

@@ -2,7 +2,9 @@ import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 
 /** One read of the kernel goes to the next free part of a slab, so that a chunk is never copied and never reused. */
-const slabBytes = 1024 * 1024;
+const firstSlabBytes = 64 * 1024;
+/** Each slab is twice the last one, up to this: a connection that is idle or slow costs little. */
+const mostSlabBytes = 1024 * 1024;
 const readBytes = 128 * 1024;
 /** Below this the rest of a slab is left: tiny reads cost more than the memory. */
 const leastReadBytes = 16 * 1024;
@@ -49,11 +51,12 @@ export function readInPlace(duplex: Duplex, onRead: OnRead): boolean {
   const handle = (duplex as { _handle?: { useUserBuffer?: (buffer: Uint8Array) => void } })._handle;
   if (internals === null || typeof handle?.useUserBuffer !== 'function') return false;
 
-  let slab = new Uint8Array(Buffer.allocUnsafeSlow(slabBytes).buffer);
+  let slab = new Uint8Array(Buffer.allocUnsafeSlow(firstSlabBytes).buffer);
   let used = 0;
   const next = (): Uint8Array => {
     if (slab.byteLength - used < leastReadBytes) {
-      slab = new Uint8Array(Buffer.allocUnsafeSlow(slabBytes).buffer);
+      const bytes = Math.min(2 * slab.byteLength, mostSlabBytes);
+      slab = new Uint8Array(Buffer.allocUnsafeSlow(bytes).buffer);
       used = 0;
     }
     return slab.subarray(used, Math.min(used + readBytes, slab.byteLength));

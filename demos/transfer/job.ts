@@ -1,0 +1,111 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { connect } from 'rxmux/node';
+import { moveAll, newTally } from './client.js';
+import { cut, findFiles, type Part } from './files.js';
+import { helpText, type Options, readOptions, UsageError } from './options.js';
+import { isColorful, type Output, type Progress, progressOn } from './progress.js';
+import { addressIn, type Scenario } from './scenarios.js';
+import type { StartServer } from './server.js';
+import { startProcess } from './server-process.js';
+import { type Result, renderTable, verdictOn } from './table.js';
+import { counted, formatBytes, messageOf, sumOf } from './text.js';
+import { selfSigned } from './tls.js';
+
+/** Where the job runs, and what a spec replaces. */
+export interface Surroundings {
+  readonly stdout: Output;
+  readonly stderr: Output;
+  readonly env?: NodeJS.ProcessEnv;
+  /** Aborting ends the transfers; everything is tidied up all the same. */
+  readonly signal?: AbortSignal;
+  /** A process of its own unless told otherwise. */
+  readonly startServer?: StartServer;
+}
+
+/** Does what the arguments ask for. Resolves with the exit code: 0 all verified, 1 not so, 2 wrong arguments. */
+export async function runJob(args: readonly string[], surroundings: Surroundings): Promise<number> {
+  const { stdout, stderr } = surroundings;
+  try {
+    const options = readOptions(args);
+    if (options.help) {
+      stdout.write(helpText);
+      return 0;
+    }
+    const parts = cut(await findFiles(options.paths), options.streams);
+    return await moveByEach(parts, options, surroundings);
+  } catch (error) {
+    stderr.write(`${messageOf(error)}\n`);
+    return error instanceof UsageError ? 2 : 1;
+  }
+}
+
+/** Runs one scenario after the other, so that each has the machine to itself, and says at the end how it went. */
+async function moveByEach(
+  parts: readonly Part[],
+  options: Options,
+  surroundings: Surroundings,
+): Promise<number> {
+  const { stdout, env = process.env, signal } = surroundings;
+  const progress = progressOn(stdout, env);
+  stdout.write(`${introduce(parts)}\n\n`);
+
+  const results: Result[] = [];
+  const folder = await mkdtemp(join(tmpdir(), 'rxmux-'));
+  try {
+    for (const scenario of options.scenarios) {
+      if (signal?.aborted) break;
+      results.push(await moveBy(scenario, parts, { folder, options, progress, surroundings }));
+    }
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+
+  const verdict = verdictOn(results, signal?.aborted ? messageOf(signal.reason) : undefined);
+  stdout.write(`\n${renderTable(results, isColorful(stdout, env))}\n\n${verdict.text}\n`);
+  return verdict.isGood ? 0 : 1;
+}
+
+interface Setting {
+  /** For sockets; it goes away with the job. */
+  readonly folder: string;
+  readonly options: Options;
+  readonly progress: Progress;
+  readonly surroundings: Surroundings;
+}
+
+/** One row of the table. A scenario that fails is a row too, and those after it still run. */
+async function moveBy(scenario: Scenario, parts: readonly Part[], setting: Setting): Promise<Result> {
+  const { folder, options, progress, surroundings } = setting;
+  const { startServer = startProcess, signal } = surroundings;
+  const { protocol, transport } = scenario;
+  const tally = newTally((bytes) => progress.add(bytes));
+  progress.begin(`${protocol} ${transport}`, sumOf(parts));
+  try {
+    const { key, cert } = selfSigned('localhost');
+    const address = addressIn(folder, transport);
+    const server = await startServer({ protocol, address, streams: options.streams, tls: { key, cert } });
+    try {
+      const provider = await connect(server.address, scenario.speak, {
+        tls: { ca: cert, servername: 'localhost' },
+        ...(signal === undefined ? {} : { signal }),
+      });
+      await moveAll(provider, parts, options.streams, tally);
+      await provider.close();
+    } finally {
+      await server.close();
+    }
+  } catch (error) {
+    tally.failures.push({ what: 'the connection', why: messageOf(error) });
+  }
+  const isVerified = tally.failures.length === 0 && tally.verified === parts.length;
+  progress.end(isVerified);
+  return { protocol, transport, isVerified, ...tally };
+}
+
+function introduce(parts: readonly Part[]): string {
+  const files = new Set(parts.map(({ path }) => path)).size;
+  const what = `${formatBytes(sumOf(parts))} in ${counted(files, 'file')}`;
+  return `Moving ${what} to a server and back, over ${counted(parts.length, 'stream')} each time`;
+}

@@ -1,0 +1,205 @@
+import { firstValueFrom, from, Subject } from 'rxjs';
+import { framer, hold, type Limits, memoryPair, type Provider, type Stream } from 'rxmux';
+import { trackPair } from '../support/leaks.js';
+
+const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+async function turns(count: number): Promise<void> {
+  for (let at = 0; at < count; at++) await turn();
+}
+
+async function withPair(
+  body: (client: Provider, server: Provider) => Promise<void>,
+  limits: Partial<Limits> = {},
+): Promise<void> {
+  const [near, far] = memoryPair();
+  const client = framer(near, { role: 'client', limits });
+  const server = framer(far, { role: 'server', limits });
+  trackPair([client, server]);
+  try {
+    await body(client, server);
+  } finally {
+    client.abort();
+    server.abort();
+    await turns(3);
+  }
+}
+
+const ignore = (): void => {};
+
+describe('what others stumbled over', () => {
+  test('a server that answers without reading goes on for ever', async () => {
+    await withPair(async (client, server) => {
+      server.accept$.subscribe({ next: (stream) => stream.send('404'), error: ignore });
+      for (let count = 0; count < 40; count++) {
+        const stream = client.newStream();
+        const sent = stream.send(new Uint8Array(200_000));
+        expect(Buffer.from((await stream.read()) as Uint8Array).toString()).toBe('404');
+        await sent;
+        expect(await stream.read()).toBeNull();
+      }
+    });
+  });
+
+  test('ten unread streams leave an eleventh its way', async () => {
+    await withPair(async (client, server) => {
+      const accepted: Stream[] = [];
+      server.accept$.subscribe({ next: (stream) => accepted.push(stream), error: ignore });
+      for (let count = 0; count < 10; count++) void client.newStream().send(new Uint8Array(1_000_000));
+      await turns(50);
+      const last = client.newStream();
+      const sent = last.send(new Uint8Array(3_000_000));
+      while (accepted.length < 11) await turn();
+      let count = 0;
+      for await (const chunk of accepted[10] as Stream) count += chunk.byteLength;
+      await sent;
+      expect(count).toBe(3_000_000);
+    });
+  });
+
+  test.each([
+    ['a reset', (stream: Stream) => stream.reset('cancel')],
+    ['a stop', (stream: Stream) => stream.stop()],
+  ])('%s ends a send() whose source is silent, and closes the source', async (_what, end) => {
+    await withPair(async (client, server) => {
+      let closed = false;
+      const silent = new ReadableStream<string>({
+        start: (controller) => controller.enqueue('first'),
+        cancel: () => {
+          closed = true;
+        },
+      });
+      const sent = client.newStream().send(silent);
+      const failed = expect(sent).rejects.toMatchObject({ name: 'StreamError' });
+      const accepted = (await server.accept()) as Stream;
+      await accepted.read();
+      end(accepted);
+      await failed;
+      await turns(3);
+      expect(closed).toBe(true);
+    });
+  });
+
+  test('two sources at once both learn of a reset', async () => {
+    await withPair(async (client) => {
+      const stream = client.newStream();
+      const [one, other] = [new Subject<string>(), new Subject<string>()];
+      const first = stream.send(one, { end: false });
+      const second = stream.send(other, { end: false });
+      other.complete();
+      await second;
+      stream.reset();
+      await expect(first).rejects.toMatchObject({ code: 'reset' });
+      expect(one.observed).toBe(false);
+    });
+  });
+
+  test('an abort that comes after the bytes does not lose them', async () => {
+    await withPair(async (client, server) => {
+      const stream = client.newStream();
+      await stream.write('kept');
+      const accepted = (await server.accept()) as Stream;
+      const abort = new AbortController();
+      const other = client.newStream();
+      const otherAccepted = server.accept();
+      await other.write('x');
+      const second = (await otherAccepted) as Stream;
+      await accepted.read();
+      second.data$.subscribe({ next: () => abort.abort(), error: ignore });
+      await turns(3);
+      const controller = new AbortController();
+      const reading = accepted.read({ signal: controller.signal });
+      const settled = reading.then(
+        (chunk) => Buffer.from(chunk as Uint8Array).toString(),
+        () => 'aborted',
+      );
+      const seen: string[] = [];
+      second.state$.subscribe();
+      void stream.write('second');
+      void other.write('y');
+      second.stop();
+      await turns(2);
+      controller.abort();
+      seen.push(await settled);
+      expect(seen).toEqual(['second']);
+    });
+  });
+
+  test('a cold source inside accept$ does not hold acceptance', async () => {
+    await withPair(async (client, server) => {
+      const seen: Stream[] = [];
+      const chunks = Array.from({ length: 20 }, () => new Uint8Array(65_536));
+      server.accept$.subscribe({
+        next: (stream) => {
+          seen.push(stream);
+          stream.send(from(chunks), { overflow: 'unbounded' }).catch(ignore);
+        },
+        error: ignore,
+      });
+      for (let count = 0; count < 3; count++) await client.newStream().write('x');
+      await turns(20);
+      expect(seen).toHaveLength(3);
+    });
+  });
+
+  test('close() with a stream in the backlog that is answered already', async () => {
+    await withPair(async (client, server) => {
+      const stream = client.newStream();
+      await stream.write('x');
+      while (server.streams.size === 0) await turn();
+      const early = [...server.streams.values()][0] as Stream;
+      early.accept();
+      const closing = server.close();
+      await early.end();
+      await stream.end();
+      for await (const _ of early);
+      for await (const _ of stream);
+      await closing;
+    });
+  });
+
+  test('a reader that resets its stream when reading fails is told once', async () => {
+    await withPair(async (client, server) => {
+      const events: string[] = [];
+      client.events$.subscribe(({ type }) => events.push(type));
+      const stream = client.newStream();
+      stream.data$.subscribe(stream);
+      await stream.write('x');
+      await firstValueFrom(server.accept$);
+      stream.reset();
+      await turns(3);
+      expect(events.filter((type) => type === 'reset')).toHaveLength(1);
+    });
+  });
+
+  test('chunks that wait behind a held one do not change it', async () => {
+    await withPair(async (client, server) => {
+      const stream = client.newStream();
+      const got: Uint8Array[] = [];
+      const releases: (() => void)[] = [];
+      server.accept$.subscribe({
+        next: (accepted) =>
+          accepted.data$.subscribe({
+            next: (chunk) => {
+              got.push(chunk);
+              releases.push(hold());
+            },
+            error: ignore,
+          }),
+        error: ignore,
+      });
+      for (const piece of ['1', '2', '3']) {
+        await stream.write(piece);
+        await turns(3);
+      }
+      releases.shift()?.();
+      for (const piece of ['4', '5', '6']) {
+        await stream.write(piece);
+        await turns(3);
+      }
+      while (releases.length > 0) releases.shift()?.();
+      await turns(3);
+      expect(Buffer.concat(got).toString()).toBe('123456');
+    });
+  });
+});

@@ -1,0 +1,221 @@
+import { defaultLimits } from '../../lib/core/limits.js';
+import { codes } from '../../lib/framer/frames.js';
+import { figure, KiB, MiB, median } from '../bounded/pairs.js';
+import { Arena, keptBytes } from './arena.js';
+import { type Attack, attacks } from './attacks.js';
+import { clientId, credit, data, Hearing, hello, join, joinAll, many, open, repeat } from './frames.js';
+import type { Assault, Blow } from './messages.js';
+
+let arena: Arena;
+beforeAll(async () => {
+  arena = await Arena.open();
+}, 30_000);
+afterAll(() => arena.close());
+
+/** What one connection may cost: what it can leave unread, windows grown included, and 15 MiB. */
+const memoryBound = defaultLimits.receiveBudgetBytes + 15 * MiB;
+
+function assaultOf(attack: Attack, ms: number): Assault {
+  const { head = hello(), body, loop = false, pieceBytes = 65_536, reads = true, connections = 1 } = attack;
+  const port = arena.ports[attack.quick ? 'quick' : 'usual'];
+  // One attacker, and not a flood of them: that is a test of its own.
+  const pauseMs = connections === 1 ? 2 : 0;
+  return {
+    port,
+    head,
+    body,
+    loop,
+    pieceBytes,
+    reads,
+    connections,
+    ms,
+    pauseMs,
+    patienceMs: reads ? 3000 : 1000,
+  };
+}
+
+/** The error that the victim told, if the attacker could still hear it. */
+function toldIn(blow: Blow): number | undefined {
+  const hearing = new Hearing();
+  hearing.hear(blow.heard);
+  return hearing.all('GOAWAY').at(-1)?.value;
+}
+
+/** Times are judged on a quiet machine only: `RXMUX_LATENCY=1 npm test -- spec/hostile -i`. They are always printed. */
+const judgesLatency = process.env.RXMUX_LATENCY !== undefined;
+const ratios: Map<string, number> = new Map();
+let worstRss = 0;
+let slowest = 0;
+
+/** Attacks again and again for a while, and looks at the canary in between: its slowdown, and all that was heard. */
+async function withstand(attack: Attack): Promise<{ ratio: number; blows: Blow[] }> {
+  const calm: number[] = [];
+  const harried: number[] = [];
+  const blows: Blow[] = [];
+  for (let round = 1; ; round++) {
+    const calmUntil = performance.now() + 15;
+    calm.push(await arena.canary(() => performance.now() >= calmUntil));
+    let over = false;
+    const attacking = arena.attack(assaultOf(attack, 25)).then((more) => {
+      over = true;
+      blows.push(...more);
+    });
+    harried.push(await arena.canary(() => over));
+    await attacking;
+    const ratio = median(harried) / median(calm);
+    // The machine may have had other things to do: a slowdown has to show again and again.
+    if (round >= 3 && (ratio < 3 || round >= 15)) return { ratio, blows };
+    if (attack.quick && round >= 1 && ratio < 3) return { ratio, blows };
+  }
+}
+
+describe.each(Object.entries(attacks))('%s', (_kind, list) => {
+  it.each(list.map((attack) => [attack.name, attack] as const))(
+    '%s',
+    async (name, attack) => {
+      await arena.begin();
+      const { ratio, blows } = await withstand(attack);
+      const after = await arena.aftermath();
+      ratios.set(name, ratio);
+      worstRss = Math.max(worstRss, after.rssPeak);
+
+      expect(after.mishaps).toEqual([]);
+      expect(blows.length).toBeGreaterThan(0);
+      expect(after.ends).toHaveLength(blows.length);
+      for (const { code, message } of after.ends)
+        expect({ code, message }).toEqual({ code: attack.ends, message });
+      for (const blow of blows) {
+        const told = toldIn(blow);
+        if (told !== undefined && attack.told !== undefined) expect(told).toBe(codes[attack.told]);
+        // Who does not read does not see the end.
+        if (attack.reads !== false) expect(blow.survived).toBe(false);
+      }
+      // Whoever is not thrown out within a second has not sent more than 1 MiB.
+      const worst = Math.max(...after.ends.map(({ ms }) => ms));
+      slowest = Math.max(slowest, worst);
+      expect(worst < 1000 || blows.every(({ written }) => written < MiB)).toBe(true);
+      const { connections, streams, left } = after;
+      expect({ connections, streams, left }).toEqual({ connections: 1, streams: 0, left: {} });
+      expect(after.rssPeak).toBeLessThanOrEqual(64 * MiB);
+      expect(after.held).toBeLessThan(keptBytes);
+      if (judgesLatency) expect(ratio).toBeLessThan(3);
+    },
+    20_000,
+  );
+});
+
+describe('patient attackers', () => {
+  const patient = {
+    loop: false,
+    pieceBytes: 65_536,
+    reads: true,
+    connections: 1,
+    ms: 0,
+    pauseMs: 0,
+    patienceMs: 300,
+  };
+
+  const give = { headers: [[':path', '/give']] } as const;
+
+  it.each([
+    ['one byte', 256, (id: number) => repeat(data(id, 1), 4096)],
+    ['4 KiB', 256, (id: number) => data(id, 4096)],
+    ['2049 bytes and 1 in turn', 255, (id: number) => repeat(join(data(id, 2049), data(id, 1)), 2)],
+  ])(
+    'unread streams with all that the budget takes cost that and 15 MiB: by %s',
+    async (how, count, fill) => {
+      await arena.begin();
+      const ids = Array.from({ length: count }, (_, index) => clientId(index));
+      const headers = [
+        [':path', '/ignore'],
+        ['cookie', 'x'.repeat(4000)],
+      ] as const;
+      const body = joinAll([...ids.map((id) => open(id, { headers })), ...ids.map(fill)]);
+      const { usual: port } = arena.ports;
+      const attacking = arena.attack({ ...patient, port, head: hello(), body, patienceMs: 500 });
+      let held = 0;
+      let streams = 0;
+      let over = false;
+      const attacked = attacking.then((blows) => {
+        over = true;
+        return blows;
+      });
+      while (!over) {
+        const report = await arena.report();
+        held = Math.max(held, report.held);
+        streams = Math.max(streams, report.streams);
+      }
+      expect(await attacked).toMatchObject([{ survived: true }]);
+      const after = await arena.aftermath();
+      const kib = [held, after.rssPeak].map((bytes) => Math.round(bytes / KiB));
+      figure(`${count} unread streams, filled by ${how}: ${kib[0]} KiB held, RSS + ${kib[1]} KiB`);
+      expect(streams).toBe(count);
+      expect(held).toBeGreaterThan(defaultLimits.receiveBudgetBytes);
+      expect(held).toBeLessThanOrEqual(memoryBound);
+      expect([after.connections, after.streams, after.left, after.mishaps]).toEqual([1, 0, {}, []]);
+      expect(after.ends).toMatchObject([{ code: 'closed' }]);
+    },
+    20_000,
+  );
+
+  it('a peer that gives no window for ever loses its stream, and keeps its connection', async () => {
+    await arena.begin();
+    // It goes on talking, one byte in a millisecond.
+    const body = join(
+      open(1, give),
+      many(50, () => credit(0, 1000)),
+    );
+    const head = hello({ initialWindow: 0 });
+    const pieces = { pieceBytes: 1, patienceMs: 700 };
+    const [blow] = await arena.attack({ ...patient, ...pieces, port: arena.ports.quick, head, body });
+    const hearing = new Hearing();
+    hearing.hear(blow?.heard ?? new Uint8Array());
+    expect(hearing.last('RESET', 1).value).toBe(codes.timeout);
+    expect(hearing.all('GOAWAY').every(({ value }) => value === codes.timeout)).toBe(true);
+    const after = await arena.aftermath();
+    expect(after.streamEnds).toEqual(['timeout']);
+    expect(after.mishaps).toEqual([]);
+  }, 20_000);
+
+  it('connections that are broken off at any byte leave nothing', async () => {
+    await arena.begin();
+    const { usual: port } = arena.ports;
+    const windows = { initialWindow: 65_536, connectionWindow: 65_536 };
+    const all = join(hello(windows), open(1, give), data(1, 100), open(3), data(3, 5000));
+    for (let at = 0; at < all.byteLength; at += at < 200 ? 13 : 997) {
+      const assault = { ...patient, head: new Uint8Array(), body: all.subarray(0, at), patienceMs: 5 };
+      await arena.attack({ ...assault, port, connections: 10 });
+    }
+    const after = await arena.aftermath();
+    expect([after.connections, after.streams, after.left, after.mishaps]).toEqual([1, 0, {}, []]);
+    for (const { code } of after.ends) expect(code).toBe('closed');
+  }, 20_000);
+
+  it('a flood of connections leaves nothing, and takes nothing from those who are polite', async () => {
+    const flood: Attack = {
+      name: 'connections',
+      head: hello(),
+      body: join(open(1), open(1)),
+      connections: 20,
+      ends: 'protocol',
+    };
+    await arena.begin();
+    const { ratio, blows } = await withstand(flood);
+    const after = await arena.aftermath();
+    figure(`${blows.length} connections of a flood: canary ${ratio.toFixed(1)} of its control`);
+    expect([after.connections, after.streams, after.left, after.mishaps]).toEqual([1, 0, {}, []]);
+    expect(after.ends).toHaveLength(blows.length);
+  }, 20_000);
+
+  afterAll(() => {
+    const sorted = [...ratios].sort((a, b) => b[1] - a[1]);
+    const named = sorted.slice(0, 5).map(([name, ratio]) => `${name} ${ratio.toFixed(2)}`);
+    figure(
+      `canary under attack over control: median ${median([...ratios.values()]).toFixed(2)}, worst ${named}`,
+    );
+    figure(
+      `over all attacks: RSS + ${Math.round(worstRss / KiB)} KiB at most, ` +
+        `slowest end after ${Math.round(slowest)} ms`,
+    );
+  });
+});

@@ -1,0 +1,5 @@
+import { conformance } from 'rxmux/conformance';
+import { spdy } from 'rxmux/spdy';
+import { pairsOver } from '../support/pairs.js';
+
+conformance('spdy over TLS', pairsOver(spdy).tls, { earlyData: false });

@@ -1,0 +1,5 @@
+import { conformance } from 'rxmux/conformance';
+import { spdy } from 'rxmux/spdy';
+import { pairsOver } from '../support/pairs.js';
+
+conformance('spdy over a unix socket', pairsOver(spdy).unix, { earlyData: false });

@@ -1,0 +1,400 @@
+/** What Go's spdystream and kubectl do, and what we take care of for their sake. */
+import { Duplex } from 'node:stream';
+import type { Stream } from 'rxmux';
+import { fromDuplex } from 'rxmux/node';
+import { spdy } from 'rxmux/spdy';
+import {
+  clearPeers,
+  data,
+  goAway,
+  initialWindow,
+  ping,
+  rst,
+  ScriptedPeer,
+  settled,
+  windowUpdate,
+} from './scripted-peer.js';
+
+const KiB = 1024;
+const MiB = 1024 * KiB;
+
+afterEach(clearPeers);
+
+/** What became of a promise so far. */
+function fate(promise: Promise<unknown>): { state: string; error?: unknown } {
+  const seen: { state: string; error?: unknown } = { state: 'pending' };
+  promise.then(
+    () => {
+      seen.state = 'resolved';
+    },
+    (error) => {
+      seen.state = 'rejected';
+      seen.error = error;
+    },
+  );
+  return seen;
+}
+
+async function take(peer: ScriptedPeer): Promise<Stream> {
+  const stream = await peer.provider.accept();
+  if (stream === null) throw new Error('no stream');
+  return stream;
+}
+
+describe('DATA before the SYN_REPLY is dropped by Go', () => {
+  it('so an opener’s data waits for it', async () => {
+    const peer = new ScriptedPeer('client');
+    const stream = peer.provider.newStream();
+    const written = fate(stream.write('hello'));
+    const sending = fate(stream.send(['more']));
+    await settled();
+    expect([peer.all('SYN_STREAM').length, peer.bytes(1)]).toEqual([1, 0]);
+    expect([written.state, sending.state]).toEqual(['pending', 'pending']);
+    await peer.say(peer.synReply(1));
+    expect([written.state, sending.state, peer.bytes(1)]).toEqual(['resolved', 'resolved', 9]);
+  });
+
+  it('so an end without data goes with the SYN_STREAM, and one with data waits', async () => {
+    const peer = new ScriptedPeer('client');
+    void peer.provider.newStream().end();
+    void peer.provider.newStream().send('x');
+    await settled();
+    expect(peer.all('SYN_STREAM').map(({ flags }) => flags)).toEqual([1, 0]);
+    await peer.say(peer.synReply(3));
+    expect(peer.all('DATA', 3).at(-1)?.flags).toBe(1);
+  });
+
+  it('so an acceptor’s SYN_REPLY comes first', async () => {
+    const peer = new ScriptedPeer('server');
+    await peer.say(peer.synStream(1));
+    void (await take(peer)).send('hello');
+    await settled();
+    const names = peer.names();
+    expect(names.slice(names.indexOf('SYN_REPLY'))).toContain('DATA');
+    expect(names.indexOf('DATA')).toBeGreaterThan(names.indexOf('SYN_REPLY'));
+  });
+});
+
+describe('Go gives no credit', () => {
+  it('so data goes on at the pace of the transport', async () => {
+    const peer = new ScriptedPeer('client');
+    const stream = peer.provider.newStream();
+    const sending = fate(stream.send(new Uint8Array(4 * MiB)));
+    await peer.say(peer.synReply(1));
+    await settled();
+    expect([peer.bytes(1), sending.state]).toEqual([4 * MiB, 'resolved']);
+  });
+
+  it.each([
+    ['a WINDOW_UPDATE of the connection', () => windowUpdate(0, 1000), 64 * KiB],
+    ['a WINDOW_UPDATE of a stream', () => windowUpdate(1, 1000), 64 * KiB + 1000],
+    ['SETTINGS with a window', () => initialWindow(20_000), 20_000],
+  ])('but after %s windows hold, and count what was sent before', async (_name, sign, window) => {
+    const peer = new ScriptedPeer('client');
+    const stream = peer.provider.newStream();
+    void stream.write(new Uint8Array(10_000));
+    await peer.say(peer.synReply(1));
+    await peer.say(sign());
+    void stream.write(new Uint8Array(MiB));
+    await settled();
+    // The connection has a window of 64 KiB too.
+    expect(peer.bytes(1)).toBe(Math.min(window, 64 * KiB));
+    await peer.say(windowUpdate(0, 100_000), windowUpdate(1, 5000));
+    expect(peer.bytes(1)).toBe(window + 5000);
+  });
+
+  it('and flowControl says what to take for granted', async () => {
+    for (const [flowControl, sent] of [
+      ['on', 64 * KiB],
+      ['off', MiB],
+    ] as const) {
+      const peer = new ScriptedPeer('client', { flowControl });
+      void peer.provider.newStream().write(new Uint8Array(MiB));
+      await peer.say(initialWindow(64 * KiB), peer.synReply(1));
+      await settled();
+      expect(peer.bytes(1)).toBe(sent);
+      expect(peer.all('SETTINGS')).toHaveLength(flowControl === 'on' ? 1 : 0);
+    }
+    expect(() => spdy(fromDuplex(new Duplex()), { flowControl: 'maybe' as 'on' })).toThrow('auto, on or off');
+  });
+
+  it('and knows no window: more than it had credit for is no error, but reading pauses', async () => {
+    const peer = new ScriptedPeer('server');
+    await peer.say(peer.synStream(1));
+    const stream = await take(peer);
+    for (let sent = 0; sent < MiB; sent += 64 * KiB) await peer.say(data(1, 64 * KiB));
+    expect([stream.stats.queuedIn, peer.paused]).toEqual([MiB, true]);
+    expect((await stream.read())?.byteLength).toBeGreaterThan(0);
+    await settled();
+    expect(peer.paused).toBe(false);
+    expect(peer.all('RST_STREAM')).toEqual([]);
+  });
+
+  it('so it is given none either, once it has sent more than it had', async () => {
+    const peer = new ScriptedPeer('server');
+    await peer.say(peer.synStream(1));
+    const stream = await take(peer);
+    stream.data$.subscribe({ error: () => {} });
+    for (let sent = 0; sent < 3 * MiB; sent += 60_000) await peer.say(data(1, 60_000));
+    expect(peer.all('WINDOW_UPDATE', 1)).toEqual([]);
+  });
+
+  it('while a peer with windows that has used all of its own gets credit', async () => {
+    const peer = new ScriptedPeer('server', { limits: { windowBytes: 128 * KiB } });
+    await peer.say(peer.synStream(1));
+    const stream = await take(peer);
+    stream.data$.subscribe({ error: () => {} });
+    await peer.say(data(1, 64 * KiB), data(1, 64 * KiB));
+    expect(peer.all('WINDOW_UPDATE', 1).map(({ value }) => value)).toEqual([128 * KiB]);
+  });
+
+  it('but one that shows windows is held to ours', async () => {
+    const peer = new ScriptedPeer('server');
+    await peer.say(initialWindow(64 * KiB), peer.synStream(1), peer.synStream(3));
+    const [first, second] = [await take(peer), await take(peer)];
+    for (let sent = 0; sent < 320 * KiB; sent += 64 * KiB) await peer.say(data(1, 64 * KiB));
+    expect(peer.all('RST_STREAM')).toMatchObject([{ id: 1, value: 7 }]);
+    await expect(first.closed).rejects.toMatchObject({ code: 'flow-control' });
+    expect(second.state).toBe('opening');
+  });
+});
+
+describe('HEADERS', () => {
+  it('are sent to nobody who was not asked: an end is an empty DATA frame', async () => {
+    const peer = new ScriptedPeer('server');
+    await peer.say(peer.synStream(1));
+    const stream = (await take(peer)).accept();
+    await stream.write('x');
+    await stream.end();
+    expect(peer.all('HEADERS')).toEqual([]);
+    expect(peer.heard.at(-1)).toMatchObject({ name: 'DATA', flags: 1, bytes: 0 });
+  });
+
+  it('before the end are trailers, with FIN or followed by it', async () => {
+    for (const fin of [0, 1]) {
+      const peer = new ScriptedPeer('client');
+      const stream = peer.provider.newStream();
+      await peer.say(peer.synReply(1), data(1, 3), peer.headers(1, [['x-status', 'done']], fin));
+      if (fin === 0) await peer.say(data(1, 0, true));
+      expect((await stream.trailers)?.get('x-status')).toBe('done');
+    }
+  });
+
+  it('before the RST_STREAM of an unanswered stream are the headers of a refusal', async () => {
+    const peer = new ScriptedPeer('client');
+    const stream = peer.provider.newStream();
+    await peer.say(peer.headers(1, [['x-reason', 'busy']]), rst(1, 3));
+    const refusal = await stream.reply.catch((error) => error);
+    expect(refusal).toMatchObject({ code: 'refused', retryable: true, wireCode: 3 });
+    expect(refusal.headers.get('x-reason')).toBe('busy');
+  });
+
+  it('of refused, reused and forgotten streams still belong to the zlib stream', async () => {
+    const peer = new ScriptedPeer('server', { limits: { maxStreams: 1 } });
+    await peer.say(peer.synStream(1, [['x-one', '1']]));
+    await peer.say(peer.synStream(3, [['x-refused', '3']]));
+    await peer.say(peer.headers(99, [['x-unknown', '99']]));
+    await peer.say(rst(1), peer.headers(1, [['x-late', '1']]));
+    await peer.say(peer.synStream(5, [['x-five', '5']]));
+    expect(peer.all('RST_STREAM').map(({ id, value }) => [id, value])).toEqual([
+      [3, 3],
+      [99, 2],
+    ]);
+    expect((await take(peer)).headers.get('x-five')).toBe('5');
+  });
+});
+
+describe('GOAWAY', () => {
+  it('is said when the last stream is over, since Go reads nothing after it', async () => {
+    const peer = new ScriptedPeer('server');
+    await peer.say(peer.synStream(1));
+    const stream = (await take(peer)).accept();
+    void peer.provider.close();
+    await settled();
+    expect(peer.all('GOAWAY')).toEqual([]);
+    await peer.say(peer.synStream(3));
+    expect(peer.all('RST_STREAM', 3)).toMatchObject([{ value: 3 }]);
+    await stream.end();
+    await peer.say(data(1, 0, true));
+    expect(peer.all('GOAWAY')).toMatchObject([{ id: 3, value: 0 }]);
+    expect(peer.ended).toBe(true);
+  });
+
+  it('with a last good id of 0, as kubectl’s, fails no stream that was answered', async () => {
+    const peer = new ScriptedPeer('client');
+    const answered = peer.provider.newStream();
+    const other = peer.provider.newStream();
+    await peer.say(peer.synReply(1), goAway(0));
+    await expect(other.reply).rejects.toMatchObject({ code: 'refused', retryable: true });
+    expect(answered.state).toBe('open');
+    void answered.send('still here');
+    await peer.say(data(1, 5, true));
+    await answered.closed;
+    expect(peer.bytes(1)).toBe(10);
+  });
+});
+
+describe('frames for streams that are over', () => {
+  it('are taken: Go sends DATA, FIN and RST after a reset', async () => {
+    const peer = new ScriptedPeer('server');
+    await peer.say(peer.synStream(1));
+    (await take(peer)).reset();
+    await settled();
+    const before = peer.heard.length;
+    await peer.say(data(1, 1000), data(1, 0, true), rst(1));
+    expect(peer.heard.length).toBe(before);
+    await peer.say(peer.synStream(3));
+    expect((await take(peer)).id).toBe(3);
+  });
+
+  it('are answered with INVALID_STREAM where there never was one, up to a limit', async () => {
+    const peer = new ScriptedPeer('server');
+    await peer.say(data(7, 10));
+    expect(peer.all('RST_STREAM')).toMatchObject([{ id: 7, value: 2 }]);
+    for (let count = 0; count < 100; count++) await peer.say(data(7, 10));
+    await expect(peer.provider.closed).rejects.toMatchObject({ code: 'limit' });
+  });
+});
+
+describe('pings', () => {
+  it('have odd ids from the client and even ones from the server, and never 0', async () => {
+    const client = new ScriptedPeer('client');
+    const server = new ScriptedPeer('server');
+    await settled();
+    void client.provider.ping();
+    void server.provider.ping();
+    await settled();
+    expect(client.all('PING').map(({ value }) => value)).toEqual([1, 3]);
+    expect(server.all('PING').map(({ value }) => value)).toEqual([2, 4]);
+  });
+
+  it('of the peer are echoed, and only those', async () => {
+    const peer = new ScriptedPeer('client');
+    const answer = fate(peer.provider.ping());
+    await settled();
+    const before = peer.all('PING').length;
+    await peer.say(ping(2), ping(0), ping(3));
+    expect(peer.all('PING').slice(before)).toMatchObject([{ value: 2 }]);
+    expect(answer.state).toBe('resolved');
+  });
+
+  it('find out that a silent Go server is there', async () => {
+    const peer = new ScriptedPeer('client');
+    await peer.say(ping(1));
+    await peer.clock.pass(12_000);
+    expect(peer.ended || peer.destroyed).toBe(false);
+    const dumb = new ScriptedPeer('client');
+    await dumb.clock.pass(14_000);
+    await expect(dumb.provider.closed).rejects.toMatchObject({ code: 'timeout' });
+  });
+
+  it('may wait behind data that nobody reads at Go’s end: no answer is no death then', async () => {
+    const peer = new ScriptedPeer('client');
+    const stream = peer.provider.newStream();
+    void stream.write('unread');
+    await peer.say(ping(1), peer.synReply(1));
+    await peer.clock.pass(200_000);
+    expect(peer.all('PING').length).toBeGreaterThanOrEqual(2);
+    expect(stream.state).toBe('open');
+    const idle = new ScriptedPeer('client');
+    await idle.say(ping(1));
+    await idle.clock.pass(40_000);
+    await expect(idle.provider.closed).rejects.toMatchObject({ code: 'timeout' });
+  });
+});
+
+describe('the opening frame', () => {
+  it('has a priority from the urgency', async () => {
+    const peer = new ScriptedPeer('client');
+    for (const urgency of [0, 3, 7]) peer.provider.newStream({}, { urgency });
+    await settled();
+    expect(peer.all('SYN_STREAM').map(({ value }) => value)).toEqual([0, 3, 7]);
+  });
+
+  it('needs no :method, :path or :status, and may be associated with another stream', async () => {
+    const peer = new ScriptedPeer('server');
+    await peer.say(peer.synStream(1), peer.synStream(3, [['streamtype', 'error']], 0, 1));
+    await take(peer);
+    const stream = await take(peer);
+    expect([stream.headers.get('streamtype'), stream.headers.get(':associated-to')]).toEqual(['error', '1']);
+    const opening = new ScriptedPeer('client');
+    const ours = opening.provider.newStream({ ':associated-to': '7', 'x-name': 'value' });
+    await opening.say(opening.synReply(1));
+    await ours.reply;
+    expect(opening.all('SYN_STREAM')[0]).toMatchObject({ bytes: 7, headers: ['x-name', 'value'] });
+  });
+
+  it('may be unidirectional: only the opener sends, and nobody answers', async () => {
+    const peer = new ScriptedPeer('server');
+    await peer.say(peer.synStream(1, [[':associated-to', 'forged']], 2));
+    const stream = await take(peer);
+    expect([...stream.headers]).toEqual([[':unidirectional', '1']]);
+    stream.accept();
+    await peer.say(data(1, 5, true));
+    expect((await stream.read())?.byteLength).toBe(5);
+    await stream.closed;
+    expect(peer.all('SYN_REPLY')).toEqual([]);
+
+    const opening = new ScriptedPeer('client');
+    const ours = opening.provider.newStream({ ':unidirectional': '' });
+    await ours.send('all');
+    expect(await ours.read()).toBeNull();
+    await ours.closed;
+    expect(opening.all('SYN_STREAM')[0]).toMatchObject({ flags: 2, headers: [] });
+    expect(opening.bytes(1)).toBe(3);
+  });
+
+  it('with FIN is a half-closed stream, as kubectl’s error streams of port-forward are', async () => {
+    const peer = new ScriptedPeer('server');
+    await peer.say(peer.synStream(1, [['streamtype', 'error']], 1));
+    const stream = await take(peer);
+    expect(await stream.read()).toBeNull();
+    await stream.end();
+    await stream.closed;
+    expect(peer.all('SYN_REPLY')).toMatchObject([{ id: 1 }]);
+  });
+
+  it('that comes again is that stream’s error, and with our parity the connection’s', async () => {
+    const peer = new ScriptedPeer('server');
+    await peer.say(peer.synStream(5), peer.synStream(3));
+    expect(peer.all('RST_STREAM')).toMatchObject([{ id: 3, value: 1 }]);
+    await peer.say(peer.synStream(5));
+    expect(peer.all('RST_STREAM', 5)).toMatchObject([{ value: 1 }]);
+    await peer.say(peer.synStream(8));
+    await expect(peer.provider.closed).rejects.toMatchObject({ code: 'protocol' });
+    expect(peer.all('GOAWAY')).toMatchObject([{ value: 1 }]);
+  });
+});
+
+it('nothing is sent that Go does not know', async () => {
+  const known = [
+    'SYN_STREAM',
+    'SYN_REPLY',
+    'RST_STREAM',
+    'SETTINGS',
+    'PING',
+    'GOAWAY',
+    'WINDOW_UPDATE',
+    'DATA',
+  ];
+  const peer = new ScriptedPeer('server');
+  await peer.say(peer.synStream(1), ping(1), peer.synStream(3));
+  const [first, second] = [await take(peer), await take(peer)];
+  await first.send('all');
+  second.reject();
+  first.stop();
+  void peer.provider.close();
+  await peer.say(data(1, 10), data(1, 10, true));
+  expect(peer.names().filter((name) => !known.includes(name))).toEqual([]);
+  expect(peer.all('RST_STREAM').every(({ value, id }) => value !== 0 && id !== 0)).toBe(true);
+});
+
+it('bytes that came with the head of an HTTP upgrade are the first frames', async () => {
+  const peer = new ScriptedPeer('server');
+  const head = peer.synStream(1, [['streamtype', 'stdin']]);
+  const pipe = new Duplex({ read() {}, write: (_chunk, _encoding, done) => done() });
+  const provider = spdy(fromDuplex(pipe, { head }), { role: 'server' });
+  const stream = await provider.accept();
+  expect(stream?.headers.get('streamtype')).toBe('stdin');
+  provider.abort();
+});

@@ -1,0 +1,185 @@
+import { connect as connectNet } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { firstValueFrom } from 'rxjs';
+import { type Protocol, type Provider, pullMap } from 'rxmux';
+import { connect, framer, listen } from 'rxmux/node';
+import { selfSigned } from '../../demos/transfer/tls.js';
+import { parseAddress } from '../../lib/transports/address.js';
+
+const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+describe('addresses', () => {
+  test.each([
+    ['tcp://127.0.0.1:80', { kind: 'tcp', host: '127.0.0.1', port: 80 }],
+    ['tls://example.org:443', { kind: 'tls', host: 'example.org', port: 443 }],
+    ['tcp://[::1]:0', { kind: 'tcp', host: '::1', port: 0 }],
+    ['unix:/run/app.sock', { kind: 'unix', path: '/run/app.sock' }],
+    ['unix:///run/app.sock', { kind: 'unix', path: '/run/app.sock' }],
+  ])('%s is understood', (address, expected) => {
+    expect(parseAddress(address)).toEqual(expected);
+  });
+
+  test.each(['', '127.0.0.1:80', 'http://x:1', 'tcp://x', 'tcp://x:99999', 'unix:', 'tcp://x:1/path'])(
+    '"%s" is told to be none',
+    (address) => {
+      expect(() => parseAddress(address)).toThrow(TypeError);
+    },
+  );
+});
+
+describe('connect() and listen()', () => {
+  test('nobody there: connect() rejects, and says where', async () => {
+    const listener = await listen('tcp://127.0.0.1:0', framer);
+    const { address } = listener;
+    await listener.close();
+    await expect(connect(address, framer)).rejects.toMatchObject({
+      code: 'closed',
+      retryable: true,
+      message: expect.stringContaining(address),
+      cause: expect.objectContaining({ code: 'ECONNREFUSED' }),
+    });
+  });
+
+  test('an address in use: listen() rejects', async () => {
+    await using listener = await listen('tcp://127.0.0.1:0', framer);
+    await expect(listen(listener.address, framer)).rejects.toMatchObject({
+      cause: expect.objectContaining({ code: 'EADDRINUSE' }),
+    });
+  });
+
+  test('an abort while dialling rejects with its reason', async () => {
+    const listener = await listen('tcp://127.0.0.1:0', framer);
+    const reason = new Error('changed my mind');
+    await expect(connect(listener.address, framer, { signal: AbortSignal.abort(reason) })).rejects.toBe(
+      reason,
+    );
+    const late = new AbortController();
+    const dialling = connect(listener.address, framer, { signal: late.signal });
+    const refused = expect(dialling).rejects.toBe(reason);
+    late.abort(reason);
+    await refused;
+    await listener.close();
+  });
+
+  test('a certificate that nobody vouches for is refused', async () => {
+    const identity = selfSigned('localhost');
+    await using listener = await listen('tls://127.0.0.1:0', framer, { tls: identity });
+    await expect(
+      connect(listener.address, framer, { tls: { servername: 'localhost' } }),
+    ).rejects.toMatchObject({
+      code: 'closed',
+    });
+    await expect(
+      connect(listener.address, framer, { tls: { ca: identity.cert, servername: 'elsewhere' } }),
+    ).rejects.toMatchObject({ code: 'closed' });
+  });
+
+  test('a server that never finishes its TLS handshake is given up', async () => {
+    await using listener = await listen('tcp://127.0.0.1:0', framer, { limits: { handshakeMs: 300 } });
+    const address = listener.address.replace('tcp:', 'tls:');
+    await expect(connect(address, framer, { limits: { handshakeMs: 50 } })).rejects.toMatchObject({
+      code: expect.stringMatching(/timeout|closed/),
+    });
+  });
+
+  test('pullMap limits the connections that are served at once', async () => {
+    await using listener = await listen('tcp://127.0.0.1:0', framer);
+    const serving: Provider[] = [];
+    let most = 0;
+    listener.accept$
+      .pipe(
+        pullMap(
+          async (provider) => {
+            serving.push(provider);
+            most = Math.max(most, serving.length);
+            await provider.closed.catch(() => {});
+            serving.splice(serving.indexOf(provider), 1);
+          },
+          { concurrent: 2 },
+        ),
+      )
+      .subscribe();
+    const clients = await Promise.all([1, 2, 3, 4, 5].map(() => connect(listener.address, framer)));
+    for (const client of clients) {
+      while (!serving.some((provider) => provider.info.remote === client.info.local)) await turn();
+      await client.close();
+    }
+    expect(most).toBe(2);
+  });
+
+  test('several protocols share a port: the first bytes decide, and strangers are closed in time', async () => {
+    const spoken: string[] = [];
+    const greets = (name: string, head: string): Protocol =>
+      Object.assign(
+        ((transport, options) => {
+          spoken.push(name);
+          return framer(transport, options);
+        }) as Protocol,
+        {
+          recognises: (bytes: Uint8Array): boolean | undefined => {
+            const text = Buffer.from(bytes).toString('latin1');
+            if (text.length < head.length) return head.startsWith(text) ? undefined : false;
+            return text.startsWith(head);
+          },
+        },
+      );
+    const other = greets('other', 'OTHER');
+    await using listener = await listen(
+      'tcp://127.0.0.1:0',
+      [other, Object.assign(greets('ours', 'rxmux'), {})],
+      {
+        limits: { handshakeMs: 100 },
+      },
+    );
+    const accepted = firstValueFrom(listener.accept$);
+    const client = await connect(listener.address, framer);
+    const stream = client.newStream({ path: '/' });
+    void stream.send('hello');
+    const server = await accepted;
+    const taken = await server.accept();
+    expect(Buffer.from((await taken?.read()) as Uint8Array).toString()).toBe('hello');
+    expect(spoken).toEqual(['ours']);
+    const port = Number(new URL(listener.address).port);
+    for (const says of ['garbage', '']) {
+      const stranger = connectNet(port, '127.0.0.1');
+      stranger.write(says);
+      await new Promise((resolve) => stranger.resume().once('close', resolve));
+    }
+    client.abort();
+    await server.closed.catch(() => {});
+  });
+
+  test('a path is free again after close()', async () => {
+    const address = `unix:${join(tmpdir(), `rxmux-listen-${process.pid}.sock`)}`;
+    for (let round = 0; round < 2; round++) {
+      const listener = await listen(address, framer);
+      expect(listener.address).toBe(address);
+      const client = await connect(address, framer);
+      await client.ping();
+      await client.close();
+      await listener.close();
+    }
+  });
+
+  test('close() lets the streams of its connections finish, and frees the port', async () => {
+    const listener = await listen('tcp://127.0.0.1:0', framer);
+    listener.accept$.subscribe((provider) => {
+      provider.accept$.subscribe((stream) => void stream.send(stream.data$));
+    });
+    const client = await connect(listener.address, framer);
+    const stream = client.newStream();
+    await stream.write('first ');
+    while (listener.providers.size === 0) await turn();
+    expect(await client.ping()).toBeGreaterThan(0);
+    const closed = listener.close();
+    await expect(connect(listener.address, framer)).rejects.toMatchObject({ code: 'closed' });
+    void stream.send('and last');
+    let text = '';
+    for await (const chunk of stream) text += Buffer.from(chunk).toString();
+    expect(text).toBe('first and last');
+    await closed;
+    await client.closed;
+    expect(listener.providers.size).toBe(0);
+  });
+});

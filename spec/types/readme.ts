@@ -1,0 +1,43 @@
+/** The README's code, compiled. Nothing here runs. */
+import { filter, map, scan } from 'rxjs';
+import { pullMap } from 'rxmux';
+import { connect, framer, listen, type Stream } from 'rxmux/node';
+
+export async function twelveLines(): Promise<void> {
+  const listener = await listen('tcp://127.0.0.1:0', framer);
+  listener.accept$.subscribe((connection) => {
+    const echo = (stream: Stream) => stream.send(stream.data$); // with backpressure
+    connection.accept$.subscribe({ next: echo, error: console.error });
+  });
+
+  const connection = await connect(listener.address, framer);
+  const stream = connection.newStream({ path: '/hello' });
+  void stream.send('Hello, ');
+  for await (const chunk of stream) console.log(new TextDecoder().decode(chunk));
+  await connection.close();
+}
+
+export function pipeline(
+  stream: Stream,
+  decode: (chunk: Uint8Array) => { record: string },
+  store: (record: { record: string }) => Promise<number>,
+  showProgress: (count: number) => void,
+): void {
+  stream.data$
+    .pipe(
+      filter((chunk) => chunk.byteLength > 0),
+      map((chunk) => decode(chunk)),
+      pullMap(async (record) => store(record), { concurrent: 4 }), // the first asynchronous step
+      scan((count) => count + 1, 0),
+    )
+    .subscribe(showProgress);
+}
+
+export function proxy(upstream: Stream, downstream: Stream): void {
+  void upstream.send(downstream.data$);
+  void downstream.send(upstream.data$);
+}
+
+export async function limits(address: string): Promise<void> {
+  await connect(address, framer, { limits: { windowBytes: 1 << 20 } });
+}
