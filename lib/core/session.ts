@@ -20,6 +20,7 @@ import { Ending, type EndingHost } from './ending.js';
 import { StreamError } from './errors.js';
 import { Tap } from './events.js';
 import { checkHeaders, toHeaders } from './headers.js';
+import { IdTable } from './id-table.js';
 import { type LimitBounds, type LimitValues, withLimits } from './limits.js';
 import { Peer, type PeerHost } from './peer.js';
 import { Pings } from './pings.js';
@@ -55,7 +56,7 @@ export class Session
 {
   readonly info: ProviderInfo;
   readonly limits: LimitValues;
-  readonly streams: Map<number, CoreStream> = new Map();
+  readonly streams: IdTable<CoreStream> = new IdTable();
   /** What the peer's frames say goes in here. */
   readonly peer: Peer;
   readonly transmitter: Transmitter;
@@ -130,7 +131,7 @@ export class Session
     stream.prepare(options.label, undefined);
     if (refusal === null) {
       this.nextId += 2;
-      this.streams.set(id, stream);
+      this.streams.add(stream);
       this.transmitter.open(stream);
       const { slot } = this.#events;
       if (slot !== null) slot.next({ type: 'open', stream, at: this.now() });
