@@ -49,31 +49,28 @@ export class IdTable<T extends { readonly id: number }> implements ReadonlyMap<n
   }
 
   keys(): MapIterator<number> {
-    return this.#entries()
-      .map(({ id }) => id)
-      .values();
+    return this.#copy().keys();
   }
 
   values(): MapIterator<T> {
-    return this.#entries().values();
+    return this.#copy().values();
   }
 
   entries(): MapIterator<[number, T]> {
-    return this.#entries()
-      .map((entry): [number, T] => [entry.id, entry])
-      .values();
+    return this.#copy().entries();
   }
 
   [Symbol.iterator](): MapIterator<[number, T]> {
     return this.entries();
   }
 
-  forEach(visit: (value: T, key: number, map: ReadonlyMap<number, T>) => void, thisArg?: unknown): void {
-    for (const entry of this.#entries()) visit.call(thisArg, entry, entry.id, this);
+  forEach(visit: (value: T, key: number, map: ReadonlyMap<number, T>) => void): void {
+    this.#copy().forEach(visit);
   }
 
-  #entries(): T[] {
-    return this.#slots.filter((entry) => entry !== undefined).sort((a, b) => a.id - b.id);
+  #copy(): Map<number, T> {
+    const entries = this.#slots.filter((entry) => entry !== undefined).sort((a, b) => a.id - b.id);
+    return new Map(entries.map((entry) => [entry.id, entry]));
   }
 
   /** Where an id is, or would be. */

@@ -302,7 +302,7 @@ export class Peer {
       this.#host.tellStall(stream, 'resume', 'send');
     }
     outbox.settle();
-    this.#host.ready(stream);
+    this.#host.transmitter.ready(stream);
   }
 }
 

@@ -216,29 +216,9 @@ export class Session
     return this.#events.slot;
   }
 
-  get sendBlock(): 'window' | 'transport' | null {
-    return this.transmitter.block;
-  }
-
-  ready(stream: CoreStream): void {
-    this.transmitter.ready(stream);
-  }
-
   thirsty(stream: CoreStream): void {
     this.transmitter.thirsty(stream);
     if (!stream.stalled && stream.outbox.isNearEdge && !this.transmitter.isBlocked) this.stalled(stream);
-  }
-
-  queued(bytes: number): void {
-    this.transmitter.queued(bytes);
-  }
-
-  mayTake(bytes: number): boolean {
-    return this.transmitter.mayTake(bytes);
-  }
-
-  released(stream: CoreStream, bytes: number): void {
-    this.crediting.released(stream, bytes);
   }
 
   dropped(stream: CoreStream, bytes: number): void {
