@@ -14,7 +14,7 @@ const acts = fc.array(fc.record({ id: ids, adds: fc.boolean() }), { maxLength: 4
 
 describe('a table of streams', () => {
   it('holds what a Map would, in the order of ids', () => {
-    fc.assert(
+    void fc.assert(
       fc.property(acts, (list) => {
         const table = new IdTable<Entry>();
         const model = new Map<number, Entry>();
