@@ -301,6 +301,8 @@ export class Session
 
   get mayBeLate(): boolean {
     if (!this.peer.windowless) return false;
+    // Nobody is heard who is not listened to.
+    if (this.crediting.isPaused) return true;
     return [...this.streams.values()].some((stream) => stream.outbox.bytesOut > 0);
   }
 

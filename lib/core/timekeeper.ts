@@ -9,7 +9,7 @@ export interface Watched {
   readonly streams: ReadonlyMap<number, CoreStream>;
   /** The peer's preface has arrived. */
   readonly isEstablished: boolean;
-  /** The peer may be unable to answer a ping before somebody at its end reads: its silence proves nothing. */
+  /** The peer may be unable to answer a ping before somebody reads, at its end or at ours: its silence proves nothing. */
   readonly mayBeLate: boolean;
   ping(): void;
   /** The connection is to be given up. */
@@ -42,7 +42,8 @@ export class Timekeeper {
   readonly #startedAt: number;
   readonly #waiting: Map<CoreStream, Waiting> = new Map();
   #idleSince: number;
-  #pinged = false;
+  /** NaN: not since it was last heard. */
+  #pingedAt: number = Number.NaN;
   #cancel: (() => void) | null = null;
 
   constructor(clock: Clock, limits: LimitValues, watched: Watched) {
@@ -57,7 +58,7 @@ export class Timekeeper {
 
   heard(): void {
     this.heardAt = this.#clock.now();
-    this.#pinged = false;
+    this.#pingedAt = Number.NaN;
   }
 
   stop(): void {
@@ -92,8 +93,12 @@ export class Timekeeper {
         watched.giveUp(timeout(`the peer was silent for ${Math.round(silent)} ms`));
         return;
       }
-      if (isPast(silent, limits.keepaliveMs) && !this.#pinged) {
-        this.#pinged = true;
+      // Of a silence that proves nothing there is no end, and only writing shows that the peer is gone.
+      const isDue = Number.isNaN(this.#pingedAt)
+        ? isPast(silent, limits.keepaliveMs)
+        : watched.mayBeLate && isPast(now - this.#pingedAt, limits.keepaliveMs);
+      if (isDue) {
+        this.#pingedAt = now;
         watched.ping();
       }
     }
