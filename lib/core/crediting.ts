@@ -72,7 +72,7 @@ export class Crediting {
   }
 
   /** Reading is paused, since as much waits for readers as a peer without windows may leave unread. */
-  get isPaused(): boolean {
+  get paused(): boolean {
     return this.#paused;
   }
 

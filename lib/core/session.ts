@@ -302,8 +302,7 @@ export class Session
   get mayBeLate(): boolean {
     if (!this.peer.windowless) return false;
     // Nobody is heard who is not listened to.
-    if (this.crediting.isPaused) return true;
-    return [...this.streams.values()].some((stream) => stream.outbox.bytesOut > 0);
+    return this.crediting.paused || [...this.streams.values()].some((stream) => stream.outbox.bytesOut > 0);
   }
 
   yieldTurn(): void {

@@ -42,8 +42,7 @@ export class Timekeeper {
   readonly #startedAt: number;
   readonly #waiting: Map<CoreStream, Waiting> = new Map();
   #idleSince: number;
-  /** NaN: not since it was last heard. */
-  #pingedAt: number = Number.NaN;
+  #pinged = false;
   #cancel: (() => void) | null = null;
 
   constructor(clock: Clock, limits: LimitValues, watched: Watched) {
@@ -58,7 +57,7 @@ export class Timekeeper {
 
   heard(): void {
     this.heardAt = this.#clock.now();
-    this.#pingedAt = Number.NaN;
+    this.#pinged = false;
   }
 
   stop(): void {
@@ -89,16 +88,16 @@ export class Timekeeper {
       }
     } else {
       const silent = now - this.heardAt;
-      if (isPast(silent, limits.deadMs) && !watched.mayBeLate) {
-        watched.giveUp(timeout(`the peer was silent for ${Math.round(silent)} ms`));
-        return;
+      if (isPast(silent, limits.deadMs)) {
+        if (!watched.mayBeLate) {
+          watched.giveUp(timeout(`the peer was silent for ${Math.round(silent)} ms`));
+          return;
+        }
+        // It all begins anew, with a ping too: only writing shows that such a peer is gone.
+        this.heard();
       }
-      // Of a silence that proves nothing there is no end, and only writing shows that the peer is gone.
-      const isDue = Number.isNaN(this.#pingedAt)
-        ? isPast(silent, limits.keepaliveMs)
-        : watched.mayBeLate && isPast(now - this.#pingedAt, limits.keepaliveMs);
-      if (isDue) {
-        this.#pingedAt = now;
+      if (isPast(silent, limits.keepaliveMs) && !this.#pinged) {
+        this.#pinged = true;
         watched.ping();
       }
     }
