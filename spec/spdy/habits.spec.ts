@@ -3,6 +3,7 @@ import { Duplex } from 'node:stream';
 import type { Stream } from 'rxmux';
 import { fromDuplex } from 'rxmux/node';
 import { spdy } from 'rxmux/spdy';
+import { many } from '../hostile/frames.js';
 import {
   clearPeers,
   data,
@@ -11,6 +12,7 @@ import {
   ping,
   rst,
   ScriptedPeer,
+  settings,
   settled,
   windowUpdate,
 } from './scripted-peer.js';
@@ -247,6 +249,18 @@ describe('frames for streams that are over', () => {
     expect((await take(peer)).id).toBe(3);
   });
 
+  it('are taken up to a number that no network delays', async () => {
+    const peer = new ScriptedPeer('server');
+    await peer.say(peer.synStream(1));
+    (await take(peer)).reset();
+    await settled();
+    for (let count = 0; count < 4; count++) await peer.say(many(1000, () => data(1, 1)));
+    await peer.say(peer.synStream(3));
+    expect((await take(peer)).id).toBe(3);
+    await peer.say(many(1000, () => data(1, 1)));
+    await expect(peer.provider.closed).rejects.toMatchObject({ code: 'limit' });
+  });
+
   it('are answered with INVALID_STREAM where there never was one, up to a limit', async () => {
     const peer = new ScriptedPeer('server');
     await peer.say(data(7, 10));
@@ -300,6 +314,33 @@ describe('pings', () => {
     await idle.say(ping(1));
     await idle.clock.pass(40_000);
     await expect(idle.provider.closed).rejects.toMatchObject({ code: 'timeout' });
+  });
+});
+
+describe('reading that is paused, since nobody reads what a peer without windows has sent', () => {
+  it('does not make the peer a silent one, however long it takes', async () => {
+    const peer = new ScriptedPeer('server');
+    await peer.say(peer.synStream(1));
+    const stream = (await take(peer)).accept();
+    for (let sent = 0; sent < MiB; sent += 64 * KiB) await peer.say(data(1, 64 * KiB));
+    expect(peer.paused).toBe(true);
+    await peer.clock.pass(100_000);
+    expect(stream.stats.queuedIn).toBe(MiB);
+    stream.data$.subscribe({ error: () => {} });
+    await settled();
+    expect([peer.paused, stream.stats.queuedIn]).toEqual([false, 0]);
+    await peer.clock.pass(40_000);
+    await expect(peer.provider.closed).rejects.toMatchObject({ code: 'timeout' });
+  });
+
+  it('does not hide that the peer is gone: it is pinged again and again', async () => {
+    const peer = new ScriptedPeer('server');
+    await peer.say(peer.synStream(1));
+    (await take(peer)).accept();
+    for (let sent = 0; sent < MiB; sent += 64 * KiB) await peer.say(data(1, 64 * KiB));
+    const before = peer.all('PING').length;
+    await peer.clock.pass(100_000);
+    expect(peer.all('PING').length - before).toBeGreaterThanOrEqual(3);
   });
 });
 
@@ -364,6 +405,19 @@ describe('the opening frame', () => {
     await expect(peer.provider.closed).rejects.toMatchObject({ code: 'protocol' });
     expect(peer.all('GOAWAY')).toMatchObject([{ value: 1 }]);
   });
+});
+
+it('no more streams are open than the peer lets be: further ones wait for the end of others', async () => {
+  const peer = new ScriptedPeer('client');
+  await peer.say(settings({ id: 4, flags: 0, value: 2 }));
+  const streams = Array.from({ length: 4 }, () => peer.provider.newStream());
+  await settled();
+  expect(peer.all('SYN_STREAM').map(({ id }) => id)).toHaveLength(2);
+  void streams[0]!.end();
+  await peer.say(peer.synReply(1), data(1, 0, true));
+  expect(peer.all('SYN_STREAM')).toHaveLength(3);
+  await peer.say(settings({ id: 4, flags: 0, value: 100 }));
+  expect(peer.all('SYN_STREAM')).toHaveLength(4);
 });
 
 it('nothing is sent that Go does not know', async () => {
