@@ -336,6 +336,10 @@ class SpanProvider implements Span {
       subscriber.next(known === stream ? event : { ...event, stream: known });
       return;
     }
+    if (event.type === 'end' && stream.state === 'half-closed-local') {
+      shown.endToldOf ??= stream;
+      if (shown.endToldOf !== stream) return;
+    }
     const told = { ...event, stream: shown };
     if (event.type !== 'reset' || shown.isSettled) subscriber.next(told);
     else {
