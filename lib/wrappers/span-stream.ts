@@ -18,7 +18,7 @@ import { iterate, readableOf, writableOf } from '../core/views.js';
 import { type MovingSource, movingSource, type Recorder } from './moving-source.js';
 
 /** What is kept of a stream that has no answer yet, so that it can be sent again elsewhere. */
-export const replayBytes: number = 64 * 1024;
+const replayBytes = 64 * 1024;
 
 /** Bytes that were given at once are among what is kept. */
 const wholeSource: MovingSource = { isExhausted: true, attempt: () => '', close: () => {} };
