@@ -1,15 +1,19 @@
 /** What Go's spdystream and kubectl do, and what we take care of for their sake. */
 import { Duplex } from 'node:stream';
+import { constants, createDeflate } from 'node:zlib';
 import type { Stream } from 'rxmux';
 import { fromDuplex } from 'rxmux/node';
 import { spdy } from 'rxmux/spdy';
+import { spdyDictionary } from '../../lib/spdy/dictionary.js';
 import { many } from '../hostile/frames.js';
 import {
   clearPeers,
+  control,
   data,
   goAway,
   initialWindow,
   ping,
+  rawSynStream,
   rst,
   ScriptedPeer,
   settings,
@@ -204,6 +208,29 @@ describe('HEADERS', () => {
     ]);
     expect((await take(peer)).headers.get('x-five')).toBe('5');
   });
+});
+
+it('the header block of an unknown stream is unpacked: blocks after it point back into it', async () => {
+  const peer = new ScriptedPeer('server');
+  const deflate = createDeflate({ dictionary: spdyDictionary, level: 9 });
+  const blockOf = async (name: string, value: string): Promise<Uint8Array> => {
+    const plain = Buffer.alloc(12 + name.length + value.length);
+    plain.writeUInt32BE(1, 0);
+    plain.writeUInt32BE(name.length, 4);
+    plain.write(name, 8);
+    plain.writeUInt32BE(value.length, 8 + name.length);
+    plain.write(value, 12 + name.length);
+    deflate.write(plain);
+    await new Promise<void>((resolve) => deflate.flush(constants.Z_SYNC_FLUSH, resolve));
+    return new Uint8Array(deflate.read() as Buffer);
+  };
+  const unknown = await blockOf('x-unknown', 'a value that nothing else in this connection has');
+  await peer.say(control(8, Buffer.concat([Buffer.from([0, 0, 0, 99]), unknown])));
+  const known = await blockOf('x-known', 'a value that nothing else in this connection has');
+  expect(known.byteLength).toBeLessThan(40);
+  await peer.say(rawSynStream(1, known));
+  expect((await take(peer)).headers.get('x-known')).toBe('a value that nothing else in this connection has');
+  deflate.destroy();
 });
 
 describe('GOAWAY', () => {
