@@ -266,9 +266,9 @@ function openStreams(provider: Provider | undefined): number {
 }
 
 async function until(isSo: () => boolean): Promise<void> {
-  const deadline = performance.now() + 5000;
+  const deadline = performance.now() + 20_000;
   while (!isSo()) {
-    if (performance.now() > deadline) throw new Error(`not within 5 s: ${isSo}`);
+    if (performance.now() > deadline) throw new Error(`not within 20 s: ${isSo}`);
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
 }
