@@ -70,3 +70,11 @@ export class StreamError extends Error {
     return typeof value === 'object' && value !== null && brand in value;
   }
 }
+
+/** The peer broke the rules. */
+export function violation(message: string, code: 'protocol' | 'flow-control' = 'protocol'): StreamError {
+  return new StreamError(code, message, {
+    remote: true,
+    reset: code === 'protocol' ? 'protocol-error' : code,
+  });
+}

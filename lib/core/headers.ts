@@ -1,5 +1,5 @@
 import type { HeadersInit, StreamHeaders } from '../api.js';
-import { StreamError } from './errors.js';
+import { StreamError, violation } from './errors.js';
 import type { LimitValues } from './limits.js';
 
 /** RFC 9110 §5.6.2 `token`, lower-case, with the leading colon of pseudo-headers. By table: no RegExp on peer text. */
@@ -152,10 +152,7 @@ export function fromPeer(
       return tooMuch(`a header value of ${valueBytes} bytes`, limits.maxHeaderValueBytes);
     }
     if (!isName(flat[at] as string) || !isValue(flat[at + 1] as string)) {
-      return new StreamError('protocol', 'the peer sent a header with a forbidden character', {
-        remote: true,
-        reset: 'protocol-error',
-      });
+      return violation('the peer sent a header with a forbidden character');
     }
   }
   return new HeaderList(flat);

@@ -1,4 +1,5 @@
 import { Observable, type Subscriber } from 'rxjs';
+import { onAbort } from './abort.js';
 import { StreamError } from './errors.js';
 import { type Delivery, enter, leave, type Release } from './hold.js';
 import { microtask } from './promises.js';
@@ -142,12 +143,12 @@ export abstract class PacedQueue<T> implements Delivery {
     }
     if (this.#ended && this.#holds === 0) return Promise.resolve(null);
     const promise = new Promise<T | null>((resolve, reject) => {
-      const aborted = (): void => {
+      const forget = onAbort(signal, (reason) => {
         this.#waiter = null;
-        reject(signal?.reason);
-      };
-      signal?.addEventListener('abort', aborted, { once: true });
-      this.#waiter = { resolve, reject, forget: () => signal?.removeEventListener('abort', aborted) };
+        forget();
+        reject(reason);
+      });
+      this.#waiter = { resolve, reject, forget };
     });
     this.attached();
     return promise;

@@ -3,7 +3,7 @@ import type { ProviderEvent, ResetCode, StreamHeaders } from '../api.js';
 import type { Backlog } from './backlog.js';
 import type { Crediting, EarlyWindows } from './crediting.js';
 import type { Ending } from './ending.js';
-import { StreamError } from './errors.js';
+import { StreamError, violation } from './errors.js';
 import { type Fault, Faults } from './faults.js';
 import { noHeaders } from './headers.js';
 import type { LimitValues } from './limits.js';
@@ -86,8 +86,8 @@ export class Peer {
   /** The peer opens a stream. Null if it is refused; its frames are then to be ignored. */
   opened(id: number, headers: StreamHeaders | StreamError, urgency: number): CoreStream | null {
     const { limits, backlog, ending } = this.#host;
-    if (this.#isOurs(id)) throw protocolError(`the peer opened stream ${id}, which is ours to open`);
-    if (id <= this.#lastId) throw protocolError(`the peer opened stream ${id} after ${this.#lastId}`);
+    if (this.#isOurs(id)) throw violation(`the peer opened stream ${id}, which is ours to open`);
+    if (id <= this.#lastId) throw violation(`the peer opened stream ${id} after ${this.#lastId}`);
     this.#lastId = id;
     if (ending.isOver) return null;
     if (id > this.#goAwayId) {
@@ -128,7 +128,7 @@ export class Peer {
     const stream = this.#host.streams.get(id);
     if (stream?.announced) return stream;
     if (!this.wasOpened(id)) {
-      throw protocolError(`the peer sent a frame for stream ${id}, which was never opened`);
+      throw violation(`the peer sent a frame for stream ${id}, which was never opened`);
     }
     if (counts && id <= this.#goAwayId && !this.#isExpected(id)) this.fault('useless');
     return null;
@@ -309,11 +309,6 @@ function reasonOf(error: StreamError): Reason {
   return error.wireCode ?? (error.code === 'limit' ? 'limit' : (error.reset ?? 'protocol-error'));
 }
 
-function protocolError(message: string): StreamError {
-  return new StreamError('protocol', message, { remote: true, reset: 'protocol-error' });
-}
-
 function tooMuchCredit(whose: string): StreamError {
-  const message = `the peer raised the window of ${whose} above 2^31 - 1`;
-  return new StreamError('flow-control', message, { remote: true, reset: 'flow-control' });
+  return violation(`the peer raised the window of ${whose} above 2^31 - 1`, 'flow-control');
 }

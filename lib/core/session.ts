@@ -13,6 +13,7 @@ import type {
   StreamHeaders,
   Transport,
 } from '../api.js';
+import { onAbort } from './abort.js';
 import { Backlog } from './backlog.js';
 import { type Clock, systemClock } from './clock.js';
 import { Crediting, type CreditingHost, type EarlyWindows } from './crediting.js';
@@ -113,7 +114,8 @@ export class Session
       onDrain: () => this.#drained(),
       onClose: (error) => this.ending.transportClosed(error),
     });
-    this.#listenTo(options.signal);
+    this.#removeSignal = onAbort(options.signal, (reason) => this.abort(reason));
+    if (this.ending.isOver) this.#removeSignal();
   }
 
   // ------------------------------------------------------------------ the provider
@@ -418,22 +420,9 @@ export class Session
 
   #abortWith(stream: CoreStream, signal: AbortSignal | undefined): void {
     if (signal === undefined) return;
-    const aborted = (): void => stream.reset('cancel', signal.reason);
-    if (signal.aborted) aborted();
-    else {
-      signal.addEventListener('abort', aborted, { once: true });
-      stream.prepare(undefined, () => signal.removeEventListener('abort', aborted));
-    }
-  }
-
-  #listenTo(signal: AbortSignal | undefined): void {
-    if (signal === undefined) return;
-    const aborted = (): void => this.abort(signal.reason);
-    if (signal.aborted) aborted();
-    else {
-      signal.addEventListener('abort', aborted, { once: true });
-      this.#removeSignal = () => signal.removeEventListener('abort', aborted);
-    }
+    const forget = onAbort(signal, (reason) => stream.reset('cancel', reason));
+    if (stream.isOver) forget();
+    else stream.prepare(undefined, forget);
   }
 
   #received(chunk: Uint8Array): void {

@@ -1,3 +1,4 @@
+import { violation } from '../core/errors.js';
 import {
   earlyConnectionWindow,
   earlyWindow,
@@ -27,7 +28,7 @@ import {
   SETTING_ROLE,
   type Settings,
 } from './frames.js';
-import { type HeaderBlock, malformed, PayloadReader, readUint32 } from './payload.js';
+import { type HeaderBlock, PayloadReader, readUint32 } from './payload.js';
 
 /**
  * Who is told what the frames say, in their order. Views of data belong to the handler. What a handler throws ends the
@@ -123,7 +124,7 @@ export class FrameParser {
     let at = from;
     while (at < chunk.byteLength && this.#have < preface.byteLength) {
       if (chunk[at] !== preface[this.#have]) {
-        throw malformed(
+        throw violation(
           this.#have >= 6
             ? 'the peer speaks another version of the Simple Framer'
             : 'the peer does not speak the Simple Framer',
@@ -162,14 +163,14 @@ export class FrameParser {
 
   #begin(type: number, flags: number, id: number, length: number): void {
     if (length > this.#maxFrame)
-      throw malformed(`the peer sent a frame of ${length} bytes of ${this.#maxFrame}`);
-    if (id > 0x7fffffff) throw malformed('the peer set the reserved bit of a stream id');
+      throw violation(`the peer sent a frame of ${length} bytes of ${this.#maxFrame}`);
+    if (id > 0x7fffffff) throw violation('the peer set the reserved bit of a stream id');
     if (!this.#settingsSeen && type !== FRAME_SETTINGS) {
-      throw malformed(`the peer's first frame is of type ${type}, not SETTINGS`);
+      throw violation(`the peer's first frame is of type ${type}, not SETTINGS`);
     }
-    if (type >= firstCriticalType) throw malformed(`the peer sent a frame of the unknown type ${type}`);
+    if (type >= firstCriticalType) throw violation(`the peer sent a frame of the unknown type ${type}`);
     if (isForConnection(type) ? id !== 0 : isForStream(type) && id === 0) {
-      throw malformed(`the peer sent a frame of type ${type} for stream ${id}`);
+      throw violation(`the peer sent a frame of type ${type} for stream ${id}`);
     }
     this.#handler.frame(type, flags, id, length);
     this.#type = type;
@@ -232,7 +233,7 @@ export class FrameParser {
     const reader = new PayloadReader(payload);
     switch (this.#type) {
       case FRAME_SETTINGS:
-        if (this.#settingsSeen) throw malformed('the peer sent SETTINGS a second time');
+        if (this.#settingsSeen) throw violation('the peer sent SETTINGS a second time');
         this.#settingsSeen = true;
         handler.settings(readSettings(reader));
         break;
@@ -281,24 +282,24 @@ function isForStream(type: number): boolean {
 function readSettings(reader: PayloadReader): Settings {
   const values: (number | undefined)[] = [];
   for (let count = 0; !reader.isEmpty; count++) {
-    if (count === 32) throw malformed('the peer sent more than 32 settings');
+    if (count === 32) throw violation('the peer sent more than 32 settings');
     const id = reader.uint16();
     const value = reader.uint32();
     if (id > SETTING_MAX_FRAME) continue;
-    if (values[id] !== undefined) throw malformed(`the peer sent setting ${id} twice`);
+    if (values[id] !== undefined) throw violation(`the peer sent setting ${id} twice`);
     values[id] = value;
   }
   const role = values[SETTING_ROLE];
   if (role !== ROLE_CLIENT && role !== ROLE_SERVER)
-    throw malformed('the peer did not say whether it is the client');
+    throw violation('the peer did not say whether it is the client');
   const window = (id: number, otherwise: number): number => {
     const value = values[id] ?? otherwise;
-    if (value > 0x7fffffff) throw malformed(`the peer announced a window of ${value} bytes`);
+    if (value > 0x7fffffff) throw violation(`the peer announced a window of ${value} bytes`);
     return value;
   };
   const maxFrame = values[SETTING_MAX_FRAME] ?? leastMaxFrame;
   if (maxFrame < leastMaxFrame || maxFrame > mostMaxFrame) {
-    throw malformed(`the peer announced frames of ${maxFrame} bytes`);
+    throw violation(`the peer announced frames of ${maxFrame} bytes`);
   }
   return {
     role: role === ROLE_CLIENT ? 'client' : 'server',

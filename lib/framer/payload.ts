@@ -1,5 +1,4 @@
-import { StreamError } from '../core/errors.js';
-import { codes } from './frames.js';
+import { violation } from '../core/errors.js';
 
 /** Names and values in turn, with their sizes in bytes beside them. */
 export interface HeaderBlock {
@@ -10,15 +9,6 @@ export interface HeaderBlock {
 const emptyBlock: HeaderBlock = { flat: [], sizes: [] };
 const none: Uint8Array = new Uint8Array(0);
 const decoder: TextDecoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
-
-/** The peer's bytes are no frames. */
-export function malformed(message: string): StreamError {
-  return new StreamError('protocol', message, {
-    remote: true,
-    wireCode: codes['protocol-error'],
-    reset: 'protocol-error',
-  });
-}
 
 export function readUint32(bytes: Uint8Array, at: number): number {
   return (
@@ -64,18 +54,18 @@ export class PayloadReader {
     const length = this.uint16();
     if (length === 0) return emptyBlock;
     const end = this.#at + length;
-    if (end > this.#bytes.byteLength) throw malformed('a header block of the peer runs past its frame');
+    if (end > this.#bytes.byteLength) throw violation('a header block of the peer runs past its frame');
     const flat: string[] = [];
     const sizes: number[] = [];
     while (this.#at < end) {
       for (let half = 0; half < 2; half++) {
         const size = this.uint16();
-        if (this.#at + size > end) throw malformed('a header of the peer runs past its block');
+        if (this.#at + size > end) throw violation('a header of the peer runs past its block');
         flat.push(this.#text(size));
         sizes.push(size);
       }
     }
-    if (this.#at > end) throw malformed('a header of the peer runs past its block');
+    if (this.#at > end) throw violation('a header of the peer runs past its block');
     return { flat, sizes };
   }
 
@@ -104,7 +94,7 @@ export class PayloadReader {
   }
 
   #last<T>(value: T): T {
-    if (!this.isEmpty) throw malformed('a frame of the peer is longer than its form');
+    if (!this.isEmpty) throw violation('a frame of the peer is longer than its form');
     return value;
   }
 
@@ -114,13 +104,13 @@ export class PayloadReader {
     try {
       return decoder.decode(this.#bytes.subarray(at, at + bytes));
     } catch {
-      throw malformed('the peer sent text that is not UTF-8');
+      throw violation('the peer sent text that is not UTF-8');
     }
   }
 
   #skip(bytes: number): number {
     const at = this.#at;
-    if (at + bytes > this.#bytes.byteLength) throw malformed('a frame of the peer is shorter than its form');
+    if (at + bytes > this.#bytes.byteLength) throw violation('a frame of the peer is shorter than its form');
     this.#at = at + bytes;
     return at;
   }

@@ -1,4 +1,4 @@
-import { StreamError } from '../core/errors.js';
+import { StreamError, violation } from '../core/errors.js';
 import { fromPeer } from '../core/headers.js';
 import type { Session } from '../core/session.js';
 import type { CoreStream } from '../core/stream.js';
@@ -85,7 +85,7 @@ export class FramerReader implements FrameHandler {
 
   credit(id: number, bytes: number): void {
     const session = this.#session;
-    if (bytes === 0) throw flowControl(`the peer sent a credit of 0 for stream ${id}`);
+    if (bytes === 0) throw violation(`the peer sent a credit of 0 for stream ${id}`, 'flow-control');
     if (bytes < this.#tinyCredit) session.peer.fault('useless');
     if (id === 0) session.peer.connectionCredit(bytes);
     else {
@@ -153,12 +153,4 @@ export class FramerReader implements FrameHandler {
     }
     if (end && target !== null && !target.isOver) target.peerEnded(undefined);
   }
-}
-
-function violation(message: string): StreamError {
-  return new StreamError('protocol', message, { remote: true, reset: 'protocol-error' });
-}
-
-function flowControl(message: string): StreamError {
-  return new StreamError('flow-control', message, { remote: true, reset: 'flow-control' });
 }

@@ -1,3 +1,4 @@
+import { getEventListeners } from 'node:events';
 import { firstValueFrom, from, Subject } from 'rxjs';
 import { framer, hold, type Limits, memoryPair, type Provider, type Stream } from 'rxmux';
 import { trackPair } from '../support/leaks.js';
@@ -201,5 +202,35 @@ describe('what others stumbled over', () => {
       await turns(3);
       expect(Buffer.concat(got).toString()).toBe('123456');
     });
+  });
+
+  test('one signal for many streams and connections is listened to once, and not for ever', async () => {
+    const abort = new AbortController();
+    const { signal } = abort;
+    const warnings: Error[] = [];
+    const warned = (warning: Error): void => void warnings.push(warning);
+    process.on('warning', warned);
+    await withPair(async (client, server) => {
+      const short = client.newStream({}, { signal });
+      short.reset();
+      expect(getEventListeners(signal, 'abort')).toEqual([]);
+      const streams = Array.from({ length: 20 }, () => client.newStream({}, { signal }));
+      const waiting = [
+        server.accept({ signal }),
+        client.ping({ signal }),
+        ...streams.map((one) => one.read({ signal })),
+      ];
+      const connections = Array.from({ length: 20 }, () => framer(memoryPair()[0], { signal }));
+      expect(getEventListeners(signal, 'abort')).toHaveLength(1);
+      abort.abort(new Error('enough'));
+      await Promise.allSettled(waiting);
+      for (const { closed } of [...streams, ...connections]) {
+        await expect(closed).rejects.toMatchObject({ cause: signal.reason });
+      }
+      expect(getEventListeners(signal, 'abort')).toEqual([]);
+    });
+    await turns(3);
+    process.off('warning', warned);
+    expect(warnings).toEqual([]);
   });
 });
