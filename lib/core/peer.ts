@@ -47,7 +47,8 @@ export class Peer {
   readonly #host: PeerHost;
   readonly #faults: Faults;
   readonly #tombstones: Tombstones;
-  readonly #earlyConnectionWindow: number;
+  /** Credit of the connection, while the peer's own is not known. */
+  readonly earlyConnectionWindow: number;
   #lastId = 0;
   /** Frames for streams that have ended, which may still come. */
   #lateFrames = 0;
@@ -60,15 +61,10 @@ export class Peer {
     this.#host = host;
     // We assume no more of the peer than we grant ourselves: both ends tend to be set up alike.
     this.initialWindow = Math.min(early.earlyWindow, limits.windowBytes);
-    this.#earlyConnectionWindow = Math.min(early.earlyConnectionWindow, limits.receiveBudgetBytes);
+    this.earlyConnectionWindow = Math.min(early.earlyConnectionWindow, limits.receiveBudgetBytes);
     this.windowless = (early.flowControl ?? 'on') !== 'on';
     this.#faults = new Faults(limits);
     this.#tombstones = new Tombstones(limits.tombstones, limits.tombstoneMs);
-  }
-
-  /** Credit of the connection, while the peer's own is not known. */
-  get earlyConnectionWindow(): number {
-    return this.#earlyConnectionWindow;
   }
 
   /** Credit with which a stream starts. */
@@ -111,9 +107,8 @@ export class Peer {
 
   /** Hands an opened stream on, after the data that came with it. */
   offered(stream: CoreStream): void {
-    const { events, backlog } = this.#host;
-    if (events !== null) events.next({ type: 'accept', stream, at: this.#host.now() });
-    if (stream.state !== 'reset') backlog.push(stream);
+    this.#host.tell('accept', stream);
+    if (stream.state !== 'reset') this.#host.backlog.push(stream);
   }
 
   /** Whether a stream of this id is or was there, whoever opened it. */
@@ -157,8 +152,10 @@ export class Peer {
 
   reset(stream: CoreStream, code: ResetCode, wireCode: number, reason: string): void {
     // Opening and resetting costs us work; a reset of what we opened ourselves does not.
-    if (stream.origin === 'remote') this.fault('reset');
-    if (stream.origin === 'remote') this.#host.backlog.withdraw(stream);
+    if (stream.origin === 'remote') {
+      this.fault('reset');
+      this.#host.backlog.withdraw(stream);
+    }
     const message = `stream ${stream.id} was reset by the peer (${code})${reason && `: ${reason}`}`;
     const details = { streamId: stream.id, remote: true, wireCode, reset: code };
     stream.fail(new StreamError('reset', message, details), code, true);
@@ -210,13 +207,10 @@ export class Peer {
     if (!this.windowless) return;
     this.windowless = false;
     const { streams, transmitter, crediting } = this.#host;
-    for (const stream of streams.values()) {
-      stream.outbox.limit(this.initialWindow);
-      // Credit was kept back until now.
-      crediting.released(stream, 0);
-    }
-    crediting.dropped(0);
-    transmitter.addCredit(this.#earlyConnectionWindow - transmitter.bytesOut);
+    for (const stream of streams.values()) stream.outbox.limit(this.initialWindow);
+    // Credit was kept back until now.
+    crediting.review();
+    transmitter.addCredit(this.earlyConnectionWindow - transmitter.bytesOut);
   }
 
   /** The peer changed the window that streams start with, and that of those which have. */
@@ -228,7 +222,7 @@ export class Peer {
 
   /** The window of the connection, which replaces the one that was assumed. */
   connectionWindow(bytes: number): void {
-    this.connectionCredit(bytes - this.#earlyConnectionWindow);
+    this.connectionCredit(bytes - this.earlyConnectionWindow);
   }
 
   credit(stream: CoreStream, bytes: number): void {

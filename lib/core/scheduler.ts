@@ -1,3 +1,5 @@
+import { Fifo } from './fifo.js';
+
 /** Who can be scheduled: `queuedAt` is the scheduler's own mark, the urgency under which the entry waits, or -1. */
 export interface Entry {
   readonly urgency: number;
@@ -44,37 +46,5 @@ export class Scheduler<T extends Entry> {
       }
     }
     return undefined;
-  }
-}
-
-/** First in, first out, without the cost of shifting an array. */
-export class Fifo<T> {
-  readonly #items: (T | undefined)[] = [];
-  #head = 0;
-
-  get size(): number {
-    return this.#items.length - this.#head;
-  }
-
-  push(item: T): void {
-    this.#items.push(item);
-  }
-
-  peek(): T | undefined {
-    return this.#items[this.#head];
-  }
-
-  shift(): T | undefined {
-    if (this.#head === this.#items.length) return undefined;
-    const item = this.#items[this.#head];
-    this.#items[this.#head++] = undefined;
-    if (this.#head === this.#items.length) {
-      this.#items.length = 0;
-      this.#head = 0;
-    } else if (this.#head >= 64 && this.#head * 2 >= this.#items.length) {
-      this.#items.splice(0, this.#head);
-      this.#head = 0;
-    }
-    return item;
   }
 }

@@ -25,9 +25,9 @@ import { type LimitBounds, type LimitValues, withLimits } from './limits.js';
 import { Peer, type PeerHost } from './peer.js';
 import { Pings } from './pings.js';
 import { abortable, type Deferred, deferred, handled, reject } from './promises.js';
-import { Receiver } from './receiver.js';
+import { pausedForAnswers, pausedForBudget, Receiver } from './receiver.js';
 import { CoreStream } from './stream.js';
-import type { StreamHost } from './stream-host.js';
+import type { StreamEvent, StreamHost } from './stream-host.js';
 import { isLocalOver } from './stream-state.js';
 import { Timekeeper, type Watched } from './timekeeper.js';
 import { Transmitter, type TransmitterHost } from './transmitter.js';
@@ -89,13 +89,8 @@ export class Session
     this.info = { protocol: '', role, features: {} as never };
     const wire = profile.wire(this);
     this.wire = wire;
-    this.info = {
-      protocol: wire.name,
-      role,
-      features: wire.features,
-      ...(transport.local === undefined ? {} : { local: transport.local }),
-      ...(transport.remote === undefined ? {} : { remote: transport.remote }),
-    };
+    const { local, remote } = transport;
+    this.info = { protocol: wire.name, role, features: wire.features, local, remote } as ProviderInfo;
     this.transmitter = new Transmitter(transport, wire, this);
     if (profile.connectionWindow && !this.peer.windowless) {
       this.transmitter.addCredit(this.peer.earlyConnectionWindow);
@@ -134,8 +129,7 @@ export class Session
       this.nextId += 2;
       this.streams.set(id, stream);
       this.transmitter.open(stream);
-      const { slot } = this.#events;
-      if (slot !== null) slot.next({ type: 'open', stream, at: this.now() });
+      this.tell('open', stream);
       this.#abortWith(stream, options.signal);
     } else stream.fail(refusal, 'refused', false);
     return stream;
@@ -217,8 +211,13 @@ export class Session
     return this.#events.slot;
   }
 
-  get sendBlock(): 'window' | 'transport' | null {
-    return this.transmitter.block;
+  sendBlock(stream: CoreStream): 'window' | 'transport' | null {
+    return this.transmitter.blockOf(stream);
+  }
+
+  tell(type: StreamEvent, stream: CoreStream): void {
+    const { slot } = this.#events;
+    if (slot !== null) slot.next({ type, stream, at: this.now() });
   }
 
   ready(stream: CoreStream): void {
@@ -234,8 +233,8 @@ export class Session
     this.transmitter.queued(bytes);
   }
 
-  mayTake(bytes: number): boolean {
-    return this.transmitter.mayTake(bytes);
+  mayTake(stream: CoreStream, bytes: number): boolean {
+    return this.transmitter.mayTake(stream, bytes);
   }
 
   released(stream: CoreStream, bytes: number): void {
@@ -294,11 +293,11 @@ export class Session
   }
 
   pauseReading(): void {
-    this.#receiver.pause('budget');
+    this.#receiver.pause(pausedForBudget);
   }
 
   resumeReading(): void {
-    this.#receiver.resume('budget');
+    this.#receiver.resume(pausedForBudget);
   }
 
   get mayBeLate(): boolean {
@@ -338,7 +337,7 @@ export class Session
   }
 
   answersWaiting(bytes: number): void {
-    if (bytes > this.limits.maxAnswerBytes) this.#receiver.pause('answers');
+    if (bytes > this.limits.maxAnswerBytes) this.#receiver.pause(pausedForAnswers);
   }
 
   tellStall(stream: CoreStream, type: 'stall' | 'resume', side: 'send' | 'receive'): void {
@@ -405,7 +404,7 @@ export class Session
   #refusal(): StreamError | null {
     const { isOver, isGoingAway, peerIsGoingAway } = this.ending;
     if (isOver || isGoingAway || peerIsGoingAway) {
-      return new StreamError('closed', 'the connection takes no new streams: it is closed, or about to be', {
+      return new StreamError('closed', 'the connection is closed, or about to be', {
         retryable: true,
       });
     }
@@ -440,7 +439,7 @@ export class Session
   }
 
   #answersGone(): void {
-    if (!this.transmitter.isBlocked) this.#receiver.resume('answers');
+    if (!this.transmitter.isBlocked) this.#receiver.resume(pausedForAnswers);
   }
 
   #beginClose(): void {

@@ -4,6 +4,9 @@ import type { LimitValues } from './limits.js';
 import type { CoreStream } from './stream.js';
 import type { HeadersUse, Reason, Wire } from './wire.js';
 
+/** What has nothing beside its stream to tell. */
+export type StreamEvent = 'open' | 'accept' | 'reply' | 'end' | 'close';
+
 /** What a stream asks of its connection. */
 export interface StreamHost {
   readonly wire: Wire;
@@ -13,14 +16,16 @@ export interface StreamHost {
   toHeaders(init: HeadersInit | undefined, use: HeadersUse): StreamHeaders;
   /** Null while nobody observes. */
   readonly events: Subject<ProviderEvent> | null;
+  /** Tells whoever observes what became of a stream. */
+  tell(type: StreamEvent, stream: CoreStream): void;
   /** The stream has something for the wire, or may have. */
   ready(stream: CoreStream): void;
   /** A source of the stream waits for room. */
   thirsty(stream: CoreStream): void;
   queued(bytes: number): void;
-  mayTake(bytes: number): boolean;
+  mayTake(stream: CoreStream, bytes: number): boolean;
   /** What a sending half waits for, apart from its own window. */
-  readonly sendBlock: 'window' | 'transport' | null;
+  sendBlock(stream: CoreStream): 'window' | 'transport' | null;
   /** The reader took bytes: credit may be due. */
   released(stream: CoreStream, bytes: number): void;
   dropped(stream: CoreStream, bytes: number): void;

@@ -1,4 +1,4 @@
-import { violation } from '../core/errors.js';
+import { defaultLimits, type LimitValues } from '../core/limits.js';
 import {
   earlyConnectionWindow,
   earlyWindow,
@@ -25,10 +25,11 @@ import {
   SETTING_CONNECTION_WINDOW,
   SETTING_INITIAL_WINDOW,
   SETTING_MAX_FRAME,
+  SETTING_RESERVE,
   SETTING_ROLE,
   type Settings,
 } from './frames.js';
-import { type HeaderBlock, PayloadReader, readUint32 } from './payload.js';
+import { type HeaderBlock, malformed, PayloadReader, readUint32 } from './payload.js';
 
 /**
  * Who is told what the frames say, in their order. Views of data belong to the handler. What a handler throws ends the
@@ -65,6 +66,7 @@ export class FrameParser {
   framesDone = 0;
   readonly #handler: FrameHandler;
   readonly #maxFrame: number;
+  readonly #limits: LimitValues;
   readonly #header: Uint8Array = new Uint8Array(headerBytes);
   /** Bytes of the preface, or of a header, that are here. */
   #have = 0;
@@ -78,9 +80,10 @@ export class FrameParser {
   #payload: Uint8Array | null = null;
   #payloadHave = 0;
 
-  constructor(handler: FrameHandler, maxFrame: number) {
+  constructor(handler: FrameHandler, maxFrame: number, limits: LimitValues = defaultLimits) {
     this.#handler = handler;
     this.#maxFrame = maxFrame;
+    this.#limits = limits;
   }
 
   get isPastPreface(): boolean {
@@ -124,7 +127,7 @@ export class FrameParser {
     let at = from;
     while (at < chunk.byteLength && this.#have < preface.byteLength) {
       if (chunk[at] !== preface[this.#have]) {
-        throw violation(
+        throw malformed(
           this.#have >= 6
             ? 'the peer speaks another version of the Simple Framer'
             : 'the peer does not speak the Simple Framer',
@@ -146,7 +149,7 @@ export class FrameParser {
     let at = from + headerBytes;
     if (this.#have > 0 || at > chunk.byteLength) {
       const piece = Math.min(headerBytes - this.#have, chunk.byteLength - from);
-      for (let i = 0; i < piece; i++) this.#header[this.#have + i] = chunk[from + i] as number;
+      this.#header.set(chunk.subarray(from, from + piece), this.#have);
       this.#have += piece;
       if (this.#have < headerBytes) return from + piece;
       this.#have = 0;
@@ -163,14 +166,14 @@ export class FrameParser {
 
   #begin(type: number, flags: number, id: number, length: number): void {
     if (length > this.#maxFrame)
-      throw violation(`the peer sent a frame of ${length} bytes of ${this.#maxFrame}`);
-    if (id > 0x7fffffff) throw violation('the peer set the reserved bit of a stream id');
+      throw malformed(`the peer sent a frame of ${length} bytes of ${this.#maxFrame}`);
+    if (id > 0x7fffffff) throw malformed('the peer set the reserved bit of a stream id');
     if (!this.#settingsSeen && type !== FRAME_SETTINGS) {
-      throw violation(`the peer's first frame is of type ${type}, not SETTINGS`);
+      throw malformed(`the peer's first frame is of type ${type}, not SETTINGS`);
     }
-    if (type >= firstCriticalType) throw violation(`the peer sent a frame of the unknown type ${type}`);
+    if (type >= firstCriticalType) throw malformed(`the peer sent a frame of the unknown type ${type}`);
     if (isForConnection(type) ? id !== 0 : isForStream(type) && id === 0) {
-      throw violation(`the peer sent a frame of type ${type} for stream ${id}`);
+      throw malformed(`the peer sent a frame of type ${type} for stream ${id}`);
     }
     this.#handler.frame(type, flags, id, length);
     this.#type = type;
@@ -233,24 +236,24 @@ export class FrameParser {
     const reader = new PayloadReader(payload);
     switch (this.#type) {
       case FRAME_SETTINGS:
-        if (this.#settingsSeen) throw violation('the peer sent SETTINGS a second time');
+        if (this.#settingsSeen) throw malformed('the peer sent SETTINGS a second time');
         this.#settingsSeen = true;
         handler.settings(readSettings(reader));
         break;
       case FRAME_OPEN:
-        handler.open(id, reader.uint8(), reader.block(), reader.rest(), end);
+        handler.open(id, reader.uint8(), reader.block(this.#limits), reader.rest(), end);
         break;
       case FRAME_ACCEPT:
-        handler.accept(id, reader.block(), reader.rest(), end);
+        handler.accept(id, reader.block(this.#limits), reader.rest(), end);
         break;
       case FRAME_REFUSE:
-        handler.refuse(id, reader.uint32(), reader.string(), reader.lastBlock());
+        handler.refuse(id, reader.uint32(), reader.string(), reader.lastBlock(this.#limits));
         break;
       case FRAME_CREDIT:
         handler.credit(id, reader.lastUint32());
         break;
       case FRAME_TRAILERS:
-        handler.trailers(id, reader.lastBlock());
+        handler.trailers(id, reader.lastBlock(this.#limits));
         break;
       case FRAME_STOP:
         handler.stop(id, reader.lastUint32());
@@ -282,29 +285,30 @@ function isForStream(type: number): boolean {
 function readSettings(reader: PayloadReader): Settings {
   const values: (number | undefined)[] = [];
   for (let count = 0; !reader.isEmpty; count++) {
-    if (count === 32) throw violation('the peer sent more than 32 settings');
+    if (count === 32) throw malformed('the peer sent more than 32 settings');
     const id = reader.uint16();
     const value = reader.uint32();
-    if (id > SETTING_MAX_FRAME) continue;
-    if (values[id] !== undefined) throw violation(`the peer sent setting ${id} twice`);
+    if (id > SETTING_MAX_FRAME && id !== SETTING_RESERVE) continue;
+    if (values[id] !== undefined) throw malformed(`the peer sent setting ${id} twice`);
     values[id] = value;
   }
   const role = values[SETTING_ROLE];
   if (role !== ROLE_CLIENT && role !== ROLE_SERVER)
-    throw violation('the peer did not say whether it is the client');
+    throw malformed('the peer did not say whether it is the client');
   const window = (id: number, otherwise: number): number => {
     const value = values[id] ?? otherwise;
-    if (value > 0x7fffffff) throw violation(`the peer announced a window of ${value} bytes`);
+    if (value > 0x7fffffff) throw malformed(`the peer announced a window of ${value} bytes`);
     return value;
   };
   const maxFrame = values[SETTING_MAX_FRAME] ?? leastMaxFrame;
   if (maxFrame < leastMaxFrame || maxFrame > mostMaxFrame) {
-    throw violation(`the peer announced frames of ${maxFrame} bytes`);
+    throw malformed(`the peer announced frames of ${maxFrame} bytes`);
   }
   return {
     role: role === ROLE_CLIENT ? 'client' : 'server',
     initialWindow: window(SETTING_INITIAL_WINDOW, earlyWindow),
     connectionWindow: window(SETTING_CONNECTION_WINDOW, earlyConnectionWindow),
     maxFrame,
+    reserve: window(SETTING_RESERVE, 0) || undefined,
   };
 }

@@ -1,3 +1,4 @@
+import type { StreamHeaders } from '../api.js';
 import { StreamError, violation } from '../core/errors.js';
 import { fromPeer } from '../core/headers.js';
 import type { Session } from '../core/session.js';
@@ -35,15 +36,14 @@ export class FramerReader implements FrameHandler {
     this.#tinyCredit = Math.min(tinyCredit, settings.initialWindow >> 1, settings.connectionWindow >> 1);
     session.established();
     session.peer.windows(settings.initialWindow);
+    session.transmitter.reserve = settings.reserve ?? 0;
     session.peer.connectionWindow(settings.connectionWindow);
   }
 
   open(id: number, urgency: number, block: HeaderBlock, data: Uint8Array, end: boolean): void {
     const session = this.#session;
     const headers =
-      urgency <= 7
-        ? fromPeer(block.flat, block.sizes, session.limits)
-        : violation(`the peer opened stream ${id} with urgency ${urgency}`);
+      urgency <= 7 ? this.#headers(block) : violation(`the peer opened stream ${id} with urgency ${urgency}`);
     const stream = session.peer.opened(id, headers, urgency);
     this.#take(stream, data, end);
     if (stream !== null) session.peer.offered(stream);
@@ -52,7 +52,7 @@ export class FramerReader implements FrameHandler {
   accept(id: number, block: HeaderBlock, data: Uint8Array, end: boolean): void {
     const stream = this.#toAnswer(id);
     if (stream !== null) {
-      const headers = fromPeer(block.flat, block.sizes, this.#session.limits);
+      const headers = this.#headers(block);
       if (StreamError.is(headers)) this.#session.peer.broke(stream, headers);
       else stream.peerAnswered(headers);
     }
@@ -62,7 +62,7 @@ export class FramerReader implements FrameHandler {
   refuse(id: number, code: number, reason: string, block: HeaderBlock): void {
     const stream = this.#toAnswer(id);
     if (stream === null) return;
-    const headers = fromPeer(block.flat, block.sizes, this.#session.limits);
+    const headers = this.#headers(block);
     if (StreamError.is(headers)) this.#session.peer.broke(stream, headers);
     else this.#session.peer.refused(stream, fromWire(code), code, reason, headers);
   }
@@ -78,7 +78,7 @@ export class FramerReader implements FrameHandler {
     const stream = this.#session.peer.find(id);
     if (stream === null) return;
     this.#mustBeSending(stream);
-    const headers = fromPeer(block.flat, block.sizes, this.#session.limits);
+    const headers = this.#headers(block);
     if (StreamError.is(headers)) this.#session.peer.broke(stream, headers);
     else stream.peerEnded(headers);
   }
@@ -125,6 +125,10 @@ export class FramerReader implements FrameHandler {
 
   skip(): void {
     this.#session.peer.fault('useless');
+  }
+
+  #headers({ flat, error }: HeaderBlock): StreamHeaders | StreamError {
+    return error ?? fromPeer(flat, this.#session.limits);
   }
 
   /** A stream of ours that waits for its answer. */
