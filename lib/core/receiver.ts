@@ -7,7 +7,7 @@ import type { Wire } from './wire.js';
 const framesPerLook = 32;
 
 /** Why reading is paused: several reasons may hold at once. */
-export const pausedForTurn = 1;
+const pausedForTurn = 1;
 export const pausedForAnswers = 2;
 export const pausedForBudget = 4;
 
@@ -71,7 +71,8 @@ export class Receiver {
     while (this.#waiting.length > 0 && this.#paused === 0 && !this.#over) {
       this.#run(this.#waiting.shift() as Uint8Array);
     }
-    if (this.#paused !== 0 || this.#over) return;
+    // Once over, too, so that the end of the transport is seen.
+    if (this.#paused !== 0) return;
     this.#transport.resume();
     const task = this.#onEmpty;
     this.#onEmpty = null;
