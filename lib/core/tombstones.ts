@@ -1,9 +1,12 @@
+/** What is sent into a window until we are heard comes in no more frames, unless they are very small. */
+const mostFrames = 1024;
+
 /** Ids of streams that we reset a moment ago: late frames for them are the network's delay, and no fault. */
 export class Tombstones {
   readonly #most: number;
   readonly #ms: number;
-  /** Id to the time it is forgotten, oldest first. */
-  readonly #until: Map<number, number> = new Map();
+  /** By id the time it is forgotten, and the frames until then; oldest first. */
+  readonly #until: Map<number, { readonly until: number; left: number }> = new Map();
 
   constructor(most: number, ms: number) {
     this.#most = most;
@@ -16,7 +19,7 @@ export class Tombstones {
       const oldest = this.#until.keys().next();
       if (!oldest.done) this.#until.delete(oldest.value);
     }
-    this.#until.set(id, now + this.#ms);
+    this.#until.set(id, { until: now + this.#ms, left: mostFrames });
   }
 
   delete(id: number): void {
@@ -24,9 +27,9 @@ export class Tombstones {
   }
 
   has(id: number, now: number): boolean {
-    const until = this.#until.get(id);
-    if (until === undefined) return false;
-    if (until > now) return true;
+    const one = this.#until.get(id);
+    if (one === undefined) return false;
+    if (one.until > now && one.left-- > 0) return true;
     this.#until.delete(id);
     return false;
   }
