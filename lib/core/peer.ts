@@ -247,6 +247,7 @@ export class Peer {
   goesAway(lastId: number, error: StreamError | null): void {
     const { events, ending, streams } = this.#host;
     if (events !== null) events.next({ type: 'goaway', at: this.#host.now(), remote: true, lastId });
+    if (ending.peerIsGoingAway) this.fault('useless');
     if (error === null) ending.peerGoAway(null);
     for (const stream of [...streams.values()]) {
       // What it has answered it has taken, whatever it counts.
