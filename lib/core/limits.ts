@@ -146,6 +146,16 @@ export const defaultLimits: LimitValues = {
 /** The least and the most that a limit can be. */
 export type LimitBounds = Partial<Record<keyof LimitValues, readonly [number, number]>>;
 
+const upTo31Bits = [0, 2 ** 31 - 1] as const;
+
+/** What wires can say whose numbers have 31 bits. */
+export const bounds31: LimitBounds = {
+  windowBytes: upTo31Bits,
+  maxWindowBytes: upTo31Bits,
+  receiveBudgetBytes: upTo31Bits,
+  maxStreamId: upTo31Bits,
+};
+
 /** The defaults with an application's own values; an unknown name or a value that cannot be is its mistake. */
 export function withLimits(
   base: LimitValues,
