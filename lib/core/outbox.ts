@@ -103,11 +103,6 @@ export class Outbox {
     return this.widest - this.window;
   }
 
-  /** Something waits for the peer to widen the window. */
-  get waitsForWindow(): boolean {
-    return this.isWaiting && (this.window <= this.queued || (this.isThirsty && this.isNearEdge));
-  }
-
   get isWaiting(): boolean {
     return this.queued > 0 || this.isThirsty;
   }

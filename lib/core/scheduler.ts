@@ -14,7 +14,7 @@ const levels = 8;
  * turns are fair in bytes.
  */
 export class Scheduler<T extends Entry> {
-  readonly #queues: (Fifo<T> | undefined)[] = new Array(levels).fill(undefined);
+  readonly #queues: readonly Fifo<T>[] = Array.from({ length: levels }, () => new Fifo());
   #size = 0;
 
   get size(): number {
@@ -24,21 +24,15 @@ export class Scheduler<T extends Entry> {
   /** Puts an entry behind the others of its urgency, unless it waits already. */
   add(entry: T): void {
     if (entry.queuedAt >= 0) return;
-    const level = entry.urgency;
-    let queue = this.#queues[level];
-    if (queue === undefined) {
-      queue = new Fifo();
-      this.#queues[level] = queue;
-    }
-    entry.queuedAt = level;
-    queue.push(entry);
+    entry.queuedAt = entry.urgency;
+    this.#queues[entry.urgency]?.push(entry);
     this.#size++;
   }
 
   next(): T | undefined {
     if (this.#size === 0) return undefined;
-    for (let level = 0; level < levels; level++) {
-      const entry = this.#queues[level]?.shift();
+    for (const queue of this.#queues) {
+      const entry = queue.shift();
       if (entry !== undefined) {
         entry.queuedAt = -1;
         this.#size--;

@@ -155,7 +155,7 @@ export class Session
   ping(options: { signal?: AbortSignal } = {}): Promise<number> {
     const { signal } = options;
     const answer = this.pings.ping();
-    return handled(signal === undefined ? answer : abortable(answer, signal, () => {}));
+    return handled(signal === undefined ? answer : abortable(answer, signal));
   }
 
   close(options: { signal?: AbortSignal } = {}): Promise<void> {
@@ -282,6 +282,7 @@ export class Session
     if (!this.streams.delete(stream.id)) return;
     this.peer.forget(stream);
     this.transmitter.forget(stream);
+    this.#timekeeper.forget(stream);
     this.crediting.forget(stream);
     if (this.streams.size === 0) this.ending.drained();
   }
