@@ -56,7 +56,11 @@ export function microtask(task: () => void): void {
 }
 
 /** `promise`, or the signal's reason if that comes first; then `task` is called. Leaves no listener behind. */
-export function abortable<T>(promise: Promise<T>, signal: AbortSignal, task: () => void = ignore): Promise<T> {
+export function abortable<T>(
+  promise: Promise<T>,
+  signal: AbortSignal,
+  task: () => void = ignore,
+): Promise<T> {
   return new Promise((resolve, reject) => {
     const forget = onAbort(signal, (reason) => {
       task();

@@ -21,6 +21,7 @@ import { Ending, type EndingHost } from './ending.js';
 import { StreamError } from './errors.js';
 import { Tap } from './events.js';
 import { checkHeaders, toHeaders } from './headers.js';
+import { IdTable } from './id-table.js';
 import { type LimitBounds, type LimitValues, withLimits } from './limits.js';
 import { Peer, type PeerHost } from './peer.js';
 import { Pings } from './pings.js';
@@ -56,7 +57,7 @@ export class Session
 {
   readonly info: ProviderInfo;
   readonly limits: LimitValues;
-  readonly streams: Map<number, CoreStream> = new Map();
+  readonly streams: IdTable<CoreStream> = new IdTable();
   /** What the peer's frames say goes in here. */
   readonly peer: Peer;
   readonly transmitter: Transmitter;
@@ -127,7 +128,7 @@ export class Session
     stream.prepare(options.label, undefined);
     if (refusal === null) {
       this.nextId += 2;
-      this.streams.set(id, stream);
+      this.streams.add(stream);
       this.transmitter.open(stream);
       this.tell('open', stream);
       this.#abortWith(stream, options.signal);
@@ -211,34 +212,14 @@ export class Session
     return this.#events.slot;
   }
 
-  sendBlock(stream: CoreStream): 'window' | 'transport' | null {
-    return this.transmitter.blockOf(stream);
-  }
-
   tell(type: StreamEvent, stream: CoreStream): void {
     const { slot } = this.#events;
     if (slot !== null) slot.next({ type, stream, at: this.now() });
   }
 
-  ready(stream: CoreStream): void {
-    this.transmitter.ready(stream);
-  }
-
   thirsty(stream: CoreStream): void {
     this.transmitter.thirsty(stream);
     if (!stream.stalled && stream.outbox.isNearEdge && !this.transmitter.isBlocked) this.stalled(stream);
-  }
-
-  queued(bytes: number): void {
-    this.transmitter.queued(bytes);
-  }
-
-  mayTake(stream: CoreStream, bytes: number): boolean {
-    return this.transmitter.mayTake(stream, bytes);
-  }
-
-  released(stream: CoreStream, bytes: number): void {
-    this.crediting.released(stream, bytes);
   }
 
   dropped(stream: CoreStream, bytes: number): void {
