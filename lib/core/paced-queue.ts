@@ -132,8 +132,10 @@ export abstract class PacedQueue<T> implements Delivery {
   hold(): Release {
     this.#holds++;
     let live = true;
+    const reader = this.#reader;
     return () => {
-      if (!live) return;
+      // A reader that has left holds nothing any more.
+      if (!live || (this.#reader !== reader && !this.#failed)) return;
       live = false;
       if (--this.#holds === 0 && !this.#delivering) {
         this.#letGo();
@@ -214,7 +216,10 @@ export abstract class PacedQueue<T> implements Delivery {
   unsubscribe(): void {
     if (this.#reader === null || !this.#reader.closed) return;
     this.#reader = null;
+    const held = this.#holds > 0;
+    this.#holds = 0;
     this.abandoned();
+    if (held && !this.#delivering) this.#letGo();
   }
 
   /** The turn in which the reader came is over. */
