@@ -68,13 +68,13 @@ export interface LimitValues {
   handshakeMs: number;
   /** Silence after which the peer is pinged. */
   keepaliveMs: number;
-  /** Silence after which the connection is given up. */
+  /** Silence after which the connection is given up, and a ping that has no answer. */
   deadMs: number;
   /** A connection without streams is closed after this. */
   idleMs: number;
   /** Until an opened stream is answered. */
   openMs: number;
-  /** How long a stream waits for its peer's window. */
+  /** How long a stream waits for its peer's window, for that of the connection, or for the transport. */
   stallMs: number;
   /** How long a half-closed stream may stand still. */
   halfClosedMs: number;

@@ -864,6 +864,19 @@ limit(['keepaliveMs', 'deadMs'], () => {
     expect(error.message).toMatch(/^the peer was silent for 4\d\d\d ms$/);
   });
 
+  it('end a ping without an answer, though the peer talks', async () => {
+    const made = await rig({ limits: { keepaliveMs: 0, deadMs: 1000 } });
+    const pinged = fate(made.provider.ping());
+    for (let waited = 0; waited < 1000; waited += 250) {
+      expect(pinged.state).toBe('pending');
+      await made.clock.advance(250);
+      await made.peer.say(ping());
+    }
+    await made.clock.advance(late(1000));
+    expect(pinged).toMatchObject({ state: 'rejected', error: { code: 'timeout', remote: true } });
+    await expectAlive(made);
+  });
+
   it('take any byte for a sign of life', async () => {
     const made = await takingRig({ limits });
     const { peer, clock } = made;

@@ -58,6 +58,21 @@ describe('what others stumbled over', () => {
     });
   });
 
+  test('what waits for the windows of others leaves a source its way', async () => {
+    await withPair(async (client, server) => {
+      const accepted: Stream[] = [];
+      server.accept$.subscribe({ next: (stream) => accepted.push(stream), error: ignore });
+      for (let count = 0; count < 5; count++) void client.newStream().send(new Uint8Array(1_000_000));
+      await turns(50);
+      const sent = client.newStream().send(Array.from({ length: 100 }, () => new Uint8Array(10_000)));
+      while (accepted.length < 6) await turn();
+      let count = 0;
+      for await (const chunk of accepted[5] as Stream) count += chunk.byteLength;
+      await sent;
+      expect(count).toBe(1_000_000);
+    });
+  });
+
   test.each([
     ['a reset', (stream: Stream) => stream.reset('cancel')],
     ['a stop', (stream: Stream) => stream.stop()],
@@ -232,5 +247,37 @@ describe('what others stumbled over', () => {
     await turns(3);
     process.off('warning', warned);
     expect(warnings).toEqual([]);
+  });
+
+  test('a reader of accept$ that left holds up nobody, even if it lets go later', async () => {
+    await withPair(async (client, server) => {
+      let release: () => void = ignore;
+      const seen: Stream[] = [];
+      const first = server.accept$.subscribe({
+        next: () => {
+          release = hold();
+        },
+        error: ignore,
+      });
+      for (let count = 0; count < 3; count++) client.newStream();
+      await turns(5);
+      first.unsubscribe();
+      let releaseSecond: () => void = ignore;
+      server.accept$.subscribe({
+        next: (stream) => {
+          seen.push(stream);
+          releaseSecond = hold();
+        },
+        error: ignore,
+      });
+      await turns(5);
+      expect(seen.map(({ id }) => id)).toEqual([3]);
+      release();
+      await turns(5);
+      expect(seen).toHaveLength(1);
+      releaseSecond();
+      await turns(5);
+      expect(seen.map(({ id }) => id)).toEqual([3, 5]);
+    });
   });
 });
