@@ -11,7 +11,7 @@ export function moveOpenings(from: Session, to: Session): void {
     from.transmitter.forget(stream);
     from.transmitter.queued(-queued);
     stream.moveTo(to);
-    to.streams.set(stream.id, stream);
+    to.streams.add(stream);
     to.nextId = stream.id + 2;
     to.transmitter.queued(queued);
     if (stream.outbox.isThirsty) to.transmitter.thirsty(stream);

@@ -377,7 +377,7 @@ export class Http2Reader implements FrameHandler {
     this.#ended.add(stream.id);
     if (StreamError.is(trailers)) return;
     stream.peerEnded(trailers);
-    if (this.#wire.lingersEnd) this.#session.ready(stream);
+    if (this.#wire.lingersEnd) this.#session.transmitter.ready(stream);
   }
 
   #broke(stream: CoreStream, code: number, what: string): void {
