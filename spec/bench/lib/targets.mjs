@@ -33,7 +33,13 @@ export const targets = [
   { name: http2, operation: 'small', what: 'rate', values: rateTo('http2'), goal: atLeast(1, 'node:http2') },
   { name: http2, operation: 'churn1', what: 'rate', values: rateTo('tcp'), goal: atLeast(3, 'R') },
   { name: http2, operation: 'churn100', what: 'rate', values: rateTo('tcp'), goal: atLeast(8, 'R') },
-  { name: http2, operation: 'churn100', what: 'rate', values: rateTo('http2'), goal: atLeast(4, 'node:http2') },
+  {
+    name: http2,
+    operation: 'churn100',
+    what: 'rate',
+    values: rateTo('http2'),
+    goal: atLeast(4, 'node:http2'),
+  },
   { name: http2, operation: 'ping', what: 'rate', values: rateTo('tcp'), goal: atLeast(0.85, 'R') },
   { name: http2, operation: 'idle', what: 'RSS, both ends', values: idleBytes, goal: atMost(4096, 'B') },
 ];
