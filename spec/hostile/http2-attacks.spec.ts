@@ -55,6 +55,20 @@ async function strikeOnce(attack: Http2Attack): Promise<{ rss: number; blows: Bl
   return { rss: rssPeak, blows };
 }
 
+/** One connection that attacks once, and what the victim keeps because of it while it lasts: garbage is not counted. */
+async function holdDuring(attack: Http2Attack): Promise<number> {
+  await arena.begin();
+  let over = false;
+  const attacking = arena.attack({ ...assaultOf(arena, withHead(attack), 0), connections: 1 }).then(() => {
+    over = true;
+  });
+  let held = 0;
+  while (!over) held = Math.max(held, (await arena.report()).held);
+  await attacking;
+  await expectNothingLeft();
+  return held;
+}
+
 function withHead({ code: _code, ...attack }: Http2Attack): Omit<Http2Attack, 'code'> {
   return { head: hello(), ...attack };
 }
@@ -146,19 +160,30 @@ describe('patient attackers', () => {
     async (streams) => {
       const attack = unread(streams, Math.min(streams, 16) * MiB - streams * 16 * KiB);
       const { rss, blows } = await strikeOnce(attack);
-      expect(rss).toBeLessThanOrEqual(memoryBound);
+      const after = await expectNothingLeft();
+      const held = await holdDuring(attack);
+      expect(held).toBeLessThanOrEqual(memoryBound);
+      figure(
+        `HTTP/2, ${streams} unread streams: ${Math.round(held / KiB)} KiB held, RSS + ${Math.round(rss / KiB)} KiB`,
+      );
+      // What was copied and is garbage counts here until it is collected, which takes longer on a busy machine.
+      if (judgesLatency) expect(rss).toBeLessThanOrEqual(memoryBound);
       expect(blows).toMatchObject([{ survived: true }]);
-      expect((await expectNothingLeft()).ends).toMatchObject([{ code: 'closed' }]);
+      expect(after.ends).toMatchObject([{ code: 'closed' }]);
     },
-    20_000,
+    30_000,
   );
 
   it('more than the connection was given, on 40 streams that nobody reads, ends it', async () => {
-    const { rss, blows } = await strikeOnce(unread(40, 40 * MiB));
-    expect(rss).toBeLessThanOrEqual(memoryBound + growthBound);
+    const attack = unread(40, 40 * MiB);
+    const { rss, blows } = await strikeOnce(attack);
+    const after = await expectNothingLeft();
+    expect(await holdDuring(attack)).toBeLessThanOrEqual(memoryBound + growthBound);
+    figure(`HTTP/2, 40 MiB on 40 unread streams: RSS + ${Math.round(rss / KiB)} KiB`);
+    if (judgesLatency) expect(rss).toBeLessThanOrEqual(memoryBound + growthBound);
     expect(toldIn(blows[0] as Blow).goAway).toBe(errorCode.FLOW_CONTROL_ERROR);
-    expect((await expectNothingLeft()).ends).toMatchObject([{ code: 'flow-control' }]);
-  }, 20_000);
+    expect(after.ends).toMatchObject([{ code: 'flow-control' }]);
+  }, 30_000);
 
   it('a window of 0 for ever costs its stream, and not the connection', async () => {
     const { rss, blows } = await strikeOnce(zeroWindow);
