@@ -285,7 +285,8 @@ export class Session
 
   get mayBeLate(): boolean {
     if (!this.peer.windowless) return false;
-    return [...this.streams.values()].some((stream) => stream.outbox.bytesOut > 0);
+    // Nobody is heard who is not listened to.
+    return this.crediting.paused || [...this.streams.values()].some((stream) => stream.outbox.bytesOut > 0);
   }
 
   yieldTurn(): void {

@@ -21,6 +21,7 @@ const atMost = (bound, unit) => ({
 
 const framer = 'rxmux-framer';
 const http2 = 'rxmux-http2';
+const spdy = 'rxmux-spdy';
 
 export const targets = [
   { name: framer, operation: 'bulk', what: 'CPU', values: cpuTo('tcp-limit'), goal: atMost(1.3, 'L') },
@@ -42,6 +43,19 @@ export const targets = [
   },
   { name: http2, operation: 'ping', what: 'rate', values: rateTo('tcp'), goal: atLeast(0.85, 'R') },
   { name: http2, operation: 'idle', what: 'RSS, both ends', values: idleBytes, goal: atMost(4096, 'B') },
+  { name: spdy, operation: 'bulk', what: 'CPU', values: cpuTo('tcp-limit'), goal: atMost(1.5, 'L') },
+  {
+    name: spdy,
+    operation: 'bulk',
+    what: 'rate',
+    values: rateTo('spdy-transport'),
+    goal: atLeast(4, 'spdy-transport'),
+  },
+  { name: spdy, operation: 'small', what: 'rate', values: rateTo('tcp'), goal: atLeast(4, 'R') },
+  { name: spdy, operation: 'churn1', what: 'rate', values: rateTo('tcp'), goal: atLeast(3, 'R') },
+  { name: spdy, operation: 'churn100', what: 'rate', values: rateTo('tcp'), goal: atLeast(8, 'R') },
+  { name: spdy, operation: 'ping', what: 'rate', values: rateTo('tcp'), goal: atLeast(0.8, 'R') },
+  { name: spdy, operation: 'idle', what: 'RSS, both ends', values: idleBytes, goal: atMost(4096, 'B') },
 ];
 
 /** Each target that this run says something about, with its median, quartiles and verdict. */
