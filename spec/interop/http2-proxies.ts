@@ -97,7 +97,7 @@ export async function proxyTo(name: ProxyName, to: number): Promise<RunningProxy
   return { port, close };
 }
 
-async function freePort(): Promise<number> {
+export async function freePort(): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1');
   await once(server, 'listening');
   const { port } = server.address() as AddressInfo;
@@ -106,7 +106,7 @@ async function freePort(): Promise<number> {
 }
 
 /** A proxy takes a moment to listen. */
-async function listening(port: number): Promise<void> {
+export async function listening(port: number): Promise<void> {
   for (let left = 300; ; left--) {
     const socket = connect({ port, host: '127.0.0.1' });
     try {
@@ -121,7 +121,7 @@ async function listening(port: number): Promise<void> {
   }
 }
 
-async function ended(child: ChildProcess): Promise<void> {
+export async function ended(child: ChildProcess): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return;
   const exited = once(child, 'exit');
   child.kill('SIGKILL');

@@ -43,6 +43,7 @@ const go = [
   ['yamux', settable('4 MiB')],
   ['smux', settable('4 MiB')],
   ['spdystream', fixed('none')],
+  ['http2', settable('4 MiB')],
 ].map(([kind, window]) => ({
   name: `go-${kind}`,
   about: 'in Go, for scale',
