@@ -43,9 +43,11 @@ export interface SessionProfile extends EarlyWindows {
   wire(session: Session): Wire;
 }
 
-/** Options for tests, beside the public ones. */
+/** Options for tests and protocols, beside the public ones. */
 export interface SessionOptions extends ProviderOptions {
   clock?: Clock;
+  /** Where accepted streams go, if that is not a backlog of the session's own. */
+  backlog?: Backlog<CoreStream>;
 }
 
 /**
@@ -64,7 +66,7 @@ export class Session
   readonly crediting: Crediting;
   readonly ending: Ending;
   readonly pings: Pings;
-  readonly backlog: Backlog<CoreStream> = new Backlog('accept$');
+  readonly backlog: Backlog<CoreStream>;
   readonly wire: Wire;
   isEstablished = false;
   readonly #clock: Clock;
@@ -82,6 +84,7 @@ export class Session
   constructor(transport: Transport, profile: SessionProfile, options: SessionOptions = {}) {
     const role = options.role ?? 'client';
     this.#clock = options.clock ?? systemClock;
+    this.backlog = options.backlog ?? new Backlog('accept$');
     this.limits = withLimits(profile.limits, options.limits, profile.bounds);
     this.nextId = role === 'client' ? 1 : 2;
     this.crediting = new Crediting(this, profile);

@@ -54,7 +54,7 @@ export class CoreStream implements Stream, Entry, InboxOwner, OutboxOwner {
   isLeftBehind = false;
   /** Discarded after `stop()`, where the wire has no STOP. */
   discarded = 0;
-  readonly #host: StreamHost;
+  #host: StreamHost;
   #state: StreamState = 'opening';
   #answered = false;
   #failure: unknown = undefined;
@@ -144,6 +144,11 @@ export class CoreStream implements Stream, Entry, InboxOwner, OutboxOwner {
     if (cleanUp !== undefined) this.#extra.cleanUp = cleanUp;
   }
 
+  /** To another connection, before anything of it was sent. */
+  moveTo(host: StreamHost): void {
+    this.#host = host;
+  }
+
   // ------------------------------------------------------------------ answering
 
   accept(headers?: HeadersInit | PromiseLike<HeadersInit>): this {
@@ -203,11 +208,8 @@ export class CoreStream implements Stream, Entry, InboxOwner, OutboxOwner {
 
   #refuseFor(error: unknown): void {
     if (this.isOver || this.answer !== 'promised') return;
-    this.#refuse(
-      codeOf(error, 'refused'),
-      (StreamError.is(error) ? error.headers : undefined) ?? noHeaders,
-      error,
-    );
+    const headers = StreamError.is(error) ? error.headers : undefined;
+    this.#refuse(codeOf(error, 'refused'), headers ?? noHeaders, error);
   }
 
   #refuse(code: ResetCode, headers: StreamHeaders, cause: unknown): void {
@@ -318,11 +320,8 @@ export class CoreStream implements Stream, Entry, InboxOwner, OutboxOwner {
   reset(code: ResetCode = 'cancel', cause?: unknown): void {
     checkCode(code);
     if (this.isOver) return;
-    const error = new StreamError('reset', `stream ${this.id} was reset by us (${code})`, {
-      streamId: this.id,
-      reset: code,
-      cause,
-    });
+    const details = { streamId: this.id, reset: code, cause };
+    const error = new StreamError('reset', `stream ${this.id} was reset by us (${code})`, details);
     this.#host.sendReset(this, code, '');
     this.#fail(error, code, false);
   }

@@ -124,9 +124,16 @@ export class Transmitter {
 
   /** Puts all openings into frames now: what is said next comes behind them. */
   announceAll(): void {
+    for (const stream of this.takeOpenings()) this.#visit(stream, openingBytes);
+  }
+
+  /** Takes back the streams that wait to be opened. */
+  takeOpenings(): CoreStream[] {
+    const streams: CoreStream[] = [];
     for (let stream = this.#opening.shift(); stream !== undefined; stream = this.#opening.shift()) {
-      this.#visit(stream, openingBytes);
+      if (!stream.isOver) streams.push(stream);
     }
+    return streams;
   }
 
   mayTake(stream: CoreStream, bytes: number): boolean {
@@ -231,7 +238,8 @@ export class Transmitter {
     const wire = this.#wire;
     const prelude = !stream.announced || stream.answer === 'ready';
     let bytes = this.#mayMove(stream, prelude ? Math.min(quantum, preludeBytes) : quantum);
-    let end = outbox.wantsEnd && bytes === outbox.queued && outbox.trailers === null;
+    const wantsEnd = this.#wantsEnd(stream);
+    let end = wantsEnd && bytes === outbox.queued && outbox.trailers === null;
     let written = false;
     if (!stream.announced) {
       stream.announced = true;
@@ -256,7 +264,7 @@ export class Transmitter {
       outbox.moving(bytes).moveTo(this.writer, bytes);
     }
     if (written && end) stream.localEnded();
-    else if (outbox.wantsEnd && outbox.trailers !== null && outbox.queued === 0 && this.#mayEnd(stream)) {
+    else if (wantsEnd && outbox.trailers !== null && outbox.queued === 0 && this.#mayEnd(stream)) {
       wire.trailers(stream, outbox.trailers);
       stream.localEnded();
     }
@@ -295,12 +303,16 @@ export class Transmitter {
     return this.#wire.dataBeforeReply || stream.isAnswered;
   }
 
+  #wantsEnd(stream: CoreStream): boolean {
+    return stream.outbox.wantsEnd && !this.#wire.holdsEnd?.(stream);
+  }
+
   #hasWork(stream: CoreStream): boolean {
     const { outbox } = stream;
     if (stream.isOver) return false;
     if (stream.answer === 'ready' || stream.stopDue !== null) return true;
     if (!this.#mayEnd(stream)) return false;
-    if (outbox.queued === 0) return outbox.wantsEnd;
+    if (outbox.queued === 0) return this.#wantsEnd(stream);
     if (outbox.window <= 0) return false;
     if (this.#share(stream) > 0) return true;
     this.#parked.add(stream);

@@ -22,7 +22,9 @@ export interface Wire {
   /** The opener may send data before the answer. */
   readonly dataBeforeReply: boolean;
   /** Why the peer takes no streams of ours, in a sentence; null if it does. */
-  readonly takesNone?: string | null;
+  takesNone?: string | null;
+  /** The end of our half is to wait; `ready` once it need not. */
+  holdsEnd?(stream: CoreStream): boolean;
   /** Throws what an application has to hear at once: headers that the wire cannot carry. */
   checkHeaders?(headers: StreamHeaders, use: HeadersUse): void;
   /** Peers read nothing after a go-away: it is said when the last stream is over. */

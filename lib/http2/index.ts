@@ -1,17 +1,34 @@
 import type { Protocol, Provider, ProviderOptions, Transport } from '../api.js';
 import { startsWith } from '../core/bytes.js';
 import { bounds31, defaultLimits, type LimitBounds, type LimitValues } from '../core/limits.js';
-import { Session } from '../core/session.js';
 import { MAX_MAX_FRAME_BYTES, MIN_MAX_FRAME_BYTES, PREFACE, START_WINDOW_BYTES } from './frames.js';
-import { Http2Wire } from './wire.js';
+import { Http2Provider } from './provider.js';
 
 export interface Http2Options extends ProviderOptions {
-  /** `:scheme` of new streams. Default `http`; over TLS some servers insist on `https`. */
+  /** `:scheme` of new streams. Default `https` over TLS, else `http`. */
   scheme?: string;
-  /** `:authority` of new streams. Default: the address of the peer, or `localhost`. */
+  /** `:authority` of new streams. Default: what was dialled, or the address of the peer, or `localhost`. */
   authority?: string;
   /** `:path` of new streams. Default `/`. */
   path?: string;
+  /**
+   * Whether our SETTINGS offer that the server opens streams on this connection itself, which holds if the peer's do as
+   * well. Default true; those who do not know the setting ignore it (RFC 9113 §6.5.2).
+   */
+  serverOpens?: boolean;
+  /**
+   * The other way for a server to open streams, where a proxy is between: a reverse session, through one long POST of
+   * the client's to `/.well-known/rxmux-reverse`. It takes one of the connection's streams. A client asks for it
+   * once its `accept$` is listened to (`listening`, the default), from the start (true), or never (false). A server
+   * takes it unless this is false.
+   */
+  reverse?: boolean | 'listening';
+  /**
+   * For acceptors whose openers may go on after the answer is complete, behind nghttpx, nginx or Caddy, which drop the
+   * rest of a request then: the end of an acceptor's half waits until the opener's half has ended. Default false. Openers
+   * that wait for the end of the answer before they end would wait for ever.
+   */
+  lingerEnd?: boolean;
 }
 
 /** `Http2Options` beside the limits, `role` and `signal` that every protocol has. */
@@ -54,17 +71,25 @@ const preface = Uint8Array.from(PREFACE, (character) => character.charCodeAt(0))
  *
  * What HTTP/2 lacks: trailers of the opener are dropped (nginx would end the connection for them, others drop them),
  * those of the acceptor arrive; `stop()` discards what comes until our own half has ended, and cancels the stream then.
- * A server opens streams if the client is one of ours; else its `newStream` fails as `refused`. `reject()` with headers
- * is a `:status` from 400, without them a reset; in turn, a status other than 2xx that comes with the end is a refusal,
+ * A server opens streams if the client is one of ours, behind proxies as well; else its `newStream` fails as `refused`,
+ * after two seconds in which the client might still offer a reverse session. `reject()` with headers is a `:status` from 400, without them a reset; in turn, a status other than 2xx that comes with the end is a refusal,
  * and one that comes with a body is an answer, whose `:status` is in `reply`.
  */
 export const http2: Http2Protocol = Object.assign(
   (transport: Transport, options: Http2Options = {}): Provider => {
-    const { scheme, authority, path, ...rest } = options;
+    const {
+      scheme,
+      authority,
+      path,
+      serverOpens = true,
+      reverse = 'listening',
+      lingerEnd = false,
+      ...rest
+    } = options;
     const target = {
-      ...(scheme === undefined ? {} : { scheme }),
-      ...(authority === undefined ? {} : { authority }),
-      ...(path === undefined ? {} : { path }),
+      scheme: scheme ?? (transport.secure === true ? 'https' : 'http'),
+      authority: authority ?? transport.authority ?? addressOf(transport.remote),
+      path: path ?? '/',
     };
     const profile = {
       limits,
@@ -72,12 +97,22 @@ export const http2: Http2Protocol = Object.assign(
       earlyWindow: START_WINDOW_BYTES,
       earlyConnectionWindow: START_WINDOW_BYTES,
       connectionWindow: true,
-      wire: (session: Session) => new Http2Wire(session, target),
     };
-    return new Session(transport, profile, rest);
+    return new Http2Provider(transport, profile, rest, {
+      target,
+      announces: serverOpens,
+      reverse,
+      lingersEnd: lingerEnd,
+    });
   },
   {
     alpn: 'h2',
     recognises: (head: Uint8Array): boolean | undefined => startsWith(head, preface),
   },
 );
+
+/** The address of a peer as an authority (RFC 3986 §3.2); that of a unix socket or a pair in memory is none. */
+function addressOf(remote: string | undefined): string {
+  const port = remote?.slice(remote.lastIndexOf(':') + 1) ?? '';
+  return remote !== undefined && port !== '' && !Number.isNaN(Number(port)) ? remote : 'localhost';
+}

@@ -27,9 +27,6 @@ const tinyCredit = 64;
 /** A graceful end has two GOAWAY frames (RFC 9113 §6.8). */
 const politeGoAways = 2;
 
-const takesNone =
-  'the client takes no streams: it has not said that it lets the server open them, as rxmux does and others do not';
-
 /** What the peer's frames mean to the session, and which of them it may not send when (RFC 9113 §5, §8). */
 export class Http2Reader implements FrameHandler {
   readonly #session: Session;
@@ -52,7 +49,7 @@ export class Http2Reader implements FrameHandler {
     this.#session = session;
     this.#wire = wire;
     this.#decoder = new HpackDecoder(session.limits);
-    this.#peerOpens = session.info.role === 'server';
+    this.#peerOpens = wire.role === 'server';
   }
 
   onFrame(type: number, flags: number, streamId: number, length: number): void {
@@ -82,7 +79,7 @@ export class Http2Reader implements FrameHandler {
     if (!this.#peerOpens) {
       throw wireError(
         errorCode.PROTOCOL_ERROR,
-        `the server opened stream ${id} without having said that it would`,
+        `the peer opened stream ${id} without having said that it would`,
       );
     }
     const first = info.role === 'client' ? 2 : 1;
@@ -94,7 +91,7 @@ export class Http2Reader implements FrameHandler {
     if (stream === null) return;
     this.#expect(stream, fields);
     if (end) this.#end(stream, undefined);
-    if (!stream.isOver) peer.offered(stream);
+    if (!stream.isOver && this.#wire.host?.takes(stream) !== true) peer.offered(stream);
   }
 
   #response(stream: CoreStream, fields: readonly string[], end: boolean): void {
@@ -275,11 +272,9 @@ export class Http2Reader implements FrameHandler {
       else if (id === SETTINGS_SERVER_OPENS) serverOpens = value === 1;
     }
     session.established();
+    if (first) this.#agree(serverOpens);
     this.#setWindows(windowBytes);
-    if (first) {
-      peer.connectionWindow(START_WINDOW_BYTES);
-      this.#agree(serverOpens);
-    }
+    if (first) peer.connectionWindow(START_WINDOW_BYTES);
     if (maxStreams !== undefined) transmitter.allowOpen(maxStreams);
     this.#wire.settingsAck();
   }
@@ -307,6 +302,7 @@ export class Http2Reader implements FrameHandler {
         ? null
         : new StreamError('closed', message, { remote: true, wireCode: code, reset: fromWire(code) });
     peer.goesAway(lastId, error);
+    this.#wire.host?.goesAway();
   }
 
   onUnknown(): void {
@@ -330,19 +326,11 @@ export class Http2Reader implements FrameHandler {
     this.#tinyCredit = Math.min(tinyCredit, bytes >> 1);
   }
 
-  /** Whether a server may open streams: both ends have said so by now, or never will. */
+  /** Whether a server may open streams here: both ends have said so by now, or never will. */
   #agree(serverOpens: boolean): void {
-    if (this.#session.info.role === 'client') {
-      this.#peerOpens = serverOpens;
-      return;
-    }
-    if (serverOpens) return;
-    this.#wire.takesNone = takesNone;
-    for (const stream of [...this.#session.streams.values()]) {
-      if (stream.origin !== 'local') continue;
-      const details = { streamId: stream.id, remote: true, reset: 'refused' } as const;
-      stream.fail(new StreamError('refused', takesNone, details), 'refused', true);
-    }
+    const agreed = serverOpens && this.#wire.announces;
+    if (this.#session.info.role === 'client') this.#peerOpens ||= agreed;
+    this.#wire.host?.agreed(agreed);
   }
 
   // ------------------------------------------------------------------ inside
@@ -387,7 +375,9 @@ export class Http2Reader implements FrameHandler {
       }
     }
     this.#ended.add(stream.id);
-    if (!StreamError.is(trailers)) stream.peerEnded(trailers);
+    if (StreamError.is(trailers)) return;
+    stream.peerEnded(trailers);
+    if (this.#wire.lingersEnd) this.#session.transmitter.ready(stream);
   }
 
   #broke(stream: CoreStream, code: number, what: string): void {

@@ -43,6 +43,7 @@ import {
 } from './messages.js';
 import { Http2Reader } from './reader.js';
 import { goAwayCode, toWire } from './reasons.js';
+import { ShiftedIds } from './shifted-ids.js';
 
 /** What a new connection lets us open before its SETTINGS say: RFC 9113 §6.5.2 recommends no less. */
 const startStreams = 100;
@@ -57,6 +58,25 @@ const mostDebugBytes = 256;
 const mostEarned = 4096;
 
 const texts: TextEncoder = new TextEncoder();
+
+/** Whoever arranges how a server opens streams. */
+export interface Http2WireHost {
+  /** The peer's first SETTINGS are here: a server may open streams on this connection, or may not. */
+  agreed(serverOpens: boolean): void;
+  /** The peer takes no new streams. */
+  goesAway(): void;
+  /** A request that is no stream of the application's is taken here; false for all others. */
+  takes(stream: CoreStream): boolean;
+}
+
+export interface Http2WireOptions {
+  readonly host?: Http2WireHost;
+  /** Whether our SETTINGS let a server open streams, if the peer's do. */
+  readonly announces?: boolean;
+  /** A reverse session: on the wire, the server is the client. Ids are one lower there than they are here. */
+  readonly swapped?: boolean;
+  readonly lingersEnd?: boolean;
+}
 
 /** HTTP/2's side of a session: what the engine decides, in frames (RFC 9113). */
 export class Http2Wire implements Wire {
@@ -78,19 +98,32 @@ export class Http2Wire implements Wire {
   /** The longest payload that the peer takes. */
   maxFrameBytes: number = MIN_MAX_FRAME_BYTES;
   readonly #session: Session;
-  readonly #options: Partial<Target>;
+  readonly #target: Target;
   readonly #parser: FrameParser;
-  #target: Target | undefined;
+  /** Who we are on the wire. */
+  readonly role: 'client' | 'server';
+  readonly host: Http2WireHost | null;
+  readonly announces: boolean;
+  readonly lingersEnd: boolean;
+  readonly #idShift: number;
   #plainRequest: readonly string[] | undefined;
   /** Where field blocks are made. */
   #scratch: Uint8Array = new Uint8Array(0);
   #earned = 0;
 
-  constructor(session: Session, options: Partial<Target>) {
-    this.#session = session;
-    this.#options = options;
+  constructor(session: Session, target: Target, options: Http2WireOptions) {
+    const { host = null, announces = false, swapped = false, lingersEnd = false } = options;
     const { limits, info } = session;
-    this.#parser = new FrameParser(new Http2Reader(session, this), { role: info.role, limits });
+    this.#session = session;
+    this.#target = target;
+    this.host = host;
+    this.announces = announces;
+    this.lingersEnd = lingersEnd;
+    this.role = swapped === (info.role === 'client') ? 'server' : 'client';
+    this.#idShift = swapped ? 1 : 0;
+    const reader = new Http2Reader(session, this);
+    const handler = swapped ? new ShiftedIds(reader, this.#idShift) : reader;
+    this.#parser = new FrameParser(handler, { role: this.role, limits });
   }
 
   receive(chunk: Uint8Array, from: number, maxFrames: number): number {
@@ -106,6 +139,11 @@ export class Http2Wire implements Wire {
     return !this.#parser.betweenFrames;
   }
 
+  /** The acceptor's end, where that is wished: unless nobody reads any more what the opener says. */
+  holdsEnd(stream: CoreStream): boolean {
+    return this.lingersEnd && stream.origin === 'remote' && !stream.remoteOver && !stream.inbox.isStopped;
+  }
+
   // ------------------------------------------------------------------ before anything is sent
 
   /** At most: how long it is exactly, the tables of the moment decide. */
@@ -114,24 +152,15 @@ export class Http2Wire implements Wire {
   }
 
   checkHeaders(headers: StreamHeaders, use: HeadersUse): void {
-    if (headers !== noHeaders) checkHeaders(headers, use, this.#defaults);
-  }
-
-  get #defaults(): Target {
-    this.#target ??= {
-      scheme: this.#options.scheme ?? 'http',
-      authority: this.#options.authority ?? this.#session.info.remote ?? 'localhost',
-      path: this.#options.path ?? '/',
-    };
-    return this.#target;
+    if (headers !== noHeaders) checkHeaders(headers, use, this.#target);
   }
 
   // ------------------------------------------------------------------ out
 
   preface(): void {
-    const { limits, info, transmitter } = this.#session;
+    const { limits, transmitter } = this.#session;
     const settings: Setting[] = [];
-    if (info.role === 'client') {
+    if (this.role === 'client') {
       const start = this.#writer.reserve(PREFACE.length);
       writePreface(this.#writer.slab, start);
       settings.push([settingId.ENABLE_PUSH, 0]);
@@ -141,14 +170,14 @@ export class Http2Wire implements Wire {
     if (limits.maxFrameBytes > MIN_MAX_FRAME_BYTES)
       settings.push([settingId.MAX_FRAME_SIZE, limits.maxFrameBytes]);
     settings.push([settingId.MAX_HEADER_LIST_SIZE, Math.min(limits.maxHeaderListBytes, MAX_31_BITS)]);
-    settings.push([SETTINGS_SERVER_OPENS, 1]);
+    if (this.announces) settings.push([SETTINGS_SERVER_OPENS, 1]);
     const at = this.#frame(frameType.SETTINGS, 0, 0, settings.length * 6);
     writeSettings(this.#writer.slab, at, settings);
     const wider = limits.receiveBudgetBytes - START_WINDOW_BYTES;
     if (wider > 0) this.credit(0, wider);
     transmitter.maxDataBytes = MIN_MAX_FRAME_BYTES;
     // A server may open streams only if the client takes them, which its SETTINGS will say.
-    transmitter.allowOpen(info.role === 'client' ? startStreams : 0);
+    transmitter.allowOpen(this.role === 'client' ? startStreams : 0);
   }
 
   settingsAck(): void {
@@ -167,9 +196,9 @@ export class Http2Wire implements Wire {
     this.earn(4);
     let fields: readonly string[];
     if (stream.headers === noHeaders && stream.urgency === 3) {
-      this.#plainRequest ??= requestFields(noHeaders, this.#defaults, stream.urgency);
+      this.#plainRequest ??= requestFields(noHeaders, this.#target, stream.urgency);
       fields = this.#plainRequest;
-    } else fields = requestFields(stream.headers, this.#defaults, stream.urgency);
+    } else fields = requestFields(stream.headers, this.#target, stream.urgency);
     this.#headers(stream.id, fields, end);
   }
 
@@ -181,7 +210,7 @@ export class Http2Wire implements Wire {
     this.earn(2);
     const flags = end ? frameFlag.END_STREAM : 0;
     const at = this.#frame(frameType.DATA, flags, stream.id, bytes, 0);
-    writeFrameHeader(this.#writer.slab, at, bytes, frameType.DATA, flags, stream.id);
+    writeFrameHeader(this.#writer.slab, at, bytes, frameType.DATA, flags, this.#wireId(stream.id));
   }
 
   /** Those of a request are left out: proxies drop them, and nginx ends the connection for them. */
@@ -203,7 +232,7 @@ export class Http2Wire implements Wire {
 
   reset(id: number, code: Reason): void {
     const at = this.#frame(frameType.RST_STREAM, 0, id, 4);
-    writeRstStream(this.#writer.slab, at, id, toWire(code));
+    writeRstStream(this.#writer.slab, at, this.#wireId(id), toWire(code));
   }
 
   /** There is no such frame: `features.halfStop` is false. */
@@ -211,7 +240,7 @@ export class Http2Wire implements Wire {
 
   credit(id: number, bytes: number): void {
     const at = this.#frame(frameType.WINDOW_UPDATE, 0, id, 4);
-    writeWindowUpdate(this.#writer.slab, at, id, bytes);
+    writeWindowUpdate(this.#writer.slab, at, this.#wireId(id), bytes);
   }
 
   ping(payload: number): void {
@@ -246,7 +275,7 @@ export class Http2Wire implements Wire {
   #goAway(lastId: number, code: number, message: string): void {
     const debug = texts.encode(message).subarray(0, mostDebugBytes);
     const at = this.#frame(frameType.GOAWAY, 0, 0, 8 + debug.byteLength);
-    writeGoAway(this.#writer.slab, at, lastId, code, debug);
+    writeGoAway(this.#writer.slab, at, lastId === MAX_31_BITS ? lastId : this.#wireId(lastId), code, debug);
   }
 
   // ------------------------------------------------------------------ what the peer may do for it
@@ -269,6 +298,10 @@ export class Http2Wire implements Wire {
     return this.#session.transmitter.writer;
   }
 
+  #wireId(id: number): number {
+    return id === 0 ? 0 : id - this.#idShift;
+  }
+
   /** Room for a frame; of its payload only `room` bytes are written here. */
   #frame(type: number, flags: number, id: number, length: number, room: number = length): number {
     const at = this.#writer.reserve(FRAME_HEADER_BYTES + room);
@@ -282,7 +315,8 @@ export class Http2Wire implements Wire {
     const length = this.encoder.encodeInto(fields, this.#scratch, 0);
     const writer = this.#writer;
     const at = writer.reserve(headersByteLength(length, this.maxFrameBytes));
-    writeHeaders(writer.slab, at, id, this.#scratch.subarray(0, length), end, this.maxFrameBytes);
+    const block = this.#scratch.subarray(0, length);
+    writeHeaders(writer.slab, at, this.#wireId(id), block, end, this.maxFrameBytes);
     if (this.#session.frames !== null) this.#tellHeaders(id, length, end);
   }
 

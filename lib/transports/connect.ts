@@ -23,7 +23,16 @@ export async function connect(
   const { tls, ...providerOptions } = options;
   options.signal?.throwIfAborted();
   const socket = await opened(dial(target, protocol, tls), target.kind === 'tls', address, options);
-  return protocol(fromDuplex(socket), { role: 'client', ...providerOptions });
+  const authority = authorityOf(target);
+  const transport = fromDuplex(socket, authority === undefined ? {} : { authority });
+  return protocol(transport, { role: 'client', ...providerOptions });
+}
+
+/** The usual port is not named, as everywhere on the web. */
+function authorityOf(target: Address): string | undefined {
+  if (target.kind === 'unix') return undefined;
+  const host = target.host.includes(':') ? `[${target.host}]` : target.host;
+  return target.port === (target.kind === 'tls' ? 443 : 80) ? host : `${host}:${target.port}`;
 }
 
 function dial(target: Address, protocol: Protocol, tls: object | undefined): Socket | TLSSocket {

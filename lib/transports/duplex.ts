@@ -11,6 +11,7 @@ interface SocketLike extends Duplex {
   readonly localPort?: number;
   readonly remoteAddress?: string;
   readonly remotePort?: number;
+  readonly encrypted?: boolean;
 }
 
 /** Bytes queued in the Duplex above which writers wait: a ping must never wait behind megabytes. */
@@ -18,25 +19,32 @@ const highWaterBytes = 256 * 1024;
 
 /**
  * A transport from a Node Duplex: a socket of net or tls, a child's stdio, whatever carries bytes in order. `head` are
- * bytes that were read from it already, as an HTTP upgrade leaves them.
+ * bytes that were read from it already, as an HTTP upgrade leaves them; `authority` is what was dialled, `host:port`.
  */
-export function fromDuplex(duplex: unknown, options: { head?: Uint8Array } = {}): Transport {
+export function fromDuplex(
+  duplex: unknown,
+  options: { head?: Uint8Array; authority?: string } = {},
+): Transport {
   if (typeof (duplex as Partial<Duplex> | null)?.pipe !== 'function') {
     throw new TypeError('fromDuplex() needs a Node Duplex: a socket, or Duplex.from({ readable, writable })');
   }
-  return new DuplexTransport(duplex as SocketLike, options.head);
+  return new DuplexTransport(duplex as SocketLike, options);
 }
 
 class DuplexTransport implements Transport {
   readonly local?: string;
   readonly remote?: string;
+  readonly authority?: string;
+  readonly secure?: boolean;
   readonly #duplex: SocketLike;
   #head: Uint8Array | undefined;
   #error: unknown = undefined;
 
-  constructor(duplex: SocketLike, head: Uint8Array | undefined) {
+  constructor(duplex: SocketLike, { head, authority }: { head?: Uint8Array; authority?: string }) {
     this.#duplex = duplex;
     this.#head = head;
+    if (authority !== undefined) this.authority = authority;
+    if (duplex.encrypted === true) this.secure = true;
     const local = addressOf(duplex.localAddress, duplex.localPort);
     const remote = addressOf(duplex.remoteAddress, duplex.remotePort);
     if (local !== undefined) this.local = local;

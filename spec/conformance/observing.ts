@@ -92,7 +92,8 @@ export function observingCases(check: Check): void {
     );
     expect(bytes(here.values, 'out')).toBeGreaterThanOrEqual('question'.length);
     expect(bytes(here.values, 'in')).toBeGreaterThanOrEqual('answer'.length);
-    expect(names(here.values, 'out')).toEqual(names(there.values, 'in'));
+    // In no order: where a frame travels within another, the ends see them in different ones.
+    expect(names(here.values, 'out').sort()).toEqual(names(there.values, 'in').sort());
     expect(here.values.some(({ streamId, direction }) => streamId === a.id && direction === 'out')).toBe(
       true,
     );

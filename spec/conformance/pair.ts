@@ -62,12 +62,17 @@ export const small: Partial<Limits> = { windowBytes: smallWindow, maxWindowBytes
 /** Without flow control reading pauses here: LIMITS' `receiveBudgetBytes`. */
 const receiveBudget = 1 << 20;
 
-/** The `check` of one direction of opening. */
-export function checker(open: Open, opens: 'client' | 'server', options: ConformanceOptions): Check {
+/** The `check` of one direction of opening; `register` says what to do with a case, if that is not `test`. */
+export function checker(
+  open: Open,
+  opens: 'client' | 'server',
+  options: ConformanceOptions,
+  register: (title: string) => (title: string, run: () => Promise<void>) => void = () => test,
+): Check {
   return (title: string, ...rest: [Body] | [Setup, Body]) => {
     const setup: Setup = rest.length === 1 ? {} : rest[0];
     const body = rest.length === 1 ? rest[0] : rest[1];
-    test(title, () => withPair(open, opens, options, setup, body));
+    register(title)(title, () => withPair(open, opens, options, setup, body));
   };
 }
 

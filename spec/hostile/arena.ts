@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Protocol, Provider } from 'rxmux';
 import { framer } from 'rxmux/framer';
+import { http2 } from 'rxmux/http2';
 import { connect } from 'rxmux/node';
 import { spdy } from 'rxmux/spdy';
 import { median } from '../bounded/pairs.js';
@@ -69,7 +70,11 @@ class Child {
 export const keptBytes: number = 2 * 1024 * 1024;
 
 /** What victim and canary speak. */
-const protocols: Readonly<Record<'framer' | 'spdy', Protocol>> = { framer, spdy };
+const protocols: Readonly<Record<'framer' | 'spdy' | 'http2', Protocol>> = {
+  framer,
+  spdy,
+  http2,
+};
 
 const word = new TextEncoder().encode('are you there?');
 

@@ -3,6 +3,7 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { type Limits, type Provider, type Stream, StreamError } from 'rxmux';
 import { framer } from 'rxmux/framer';
+import { http2 } from 'rxmux/http2';
 import { type Listener, listen } from 'rxmux/node';
 import { spdy } from 'rxmux/spdy';
 import type { End, Ports, Question, Report } from './messages.js';
@@ -17,7 +18,7 @@ const quick: Partial<Limits> = {
   halfClosedMs: 300,
 };
 
-const protocol = process.argv[2] === 'spdy' ? spdy : framer;
+const protocol = { framer, spdy, http2 }[process.argv[2] ?? 'framer'] ?? framer;
 
 setFlagsFromString('--expose-gc');
 const collect = runInNewContext('gc') as () => void;

@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import type { Limits, Provider, Stream } from 'rxmux';
-import { http2 } from 'rxmux/http2';
+import type { Limits, Protocol, Provider, Stream } from 'rxmux';
+import { type Http2Options, http2 } from 'rxmux/http2';
 import { listen } from 'rxmux/node';
 import { trackProvider } from '../support/leaks.js';
 
@@ -14,14 +14,22 @@ export interface Serving {
   close(): Promise<void>;
 }
 
+export interface ServingOptions extends Http2Options {
+  readonly address?: string;
+  readonly tls?: object;
+}
+
 /** A server of ours; what it does with a stream is `serve`. Without it, streams are echoed. */
 export async function serving(
   serve: (stream: Stream) => void = echo,
   limits: Partial<Limits> = {},
-  address = 'tcp://127.0.0.1:0',
-  tls: object = {},
+  { address = 'tcp://127.0.0.1:0', tls = {}, ...own }: ServingOptions = {},
 ): Promise<Serving> {
-  const listener = await listen(address, http2, { limits, tls });
+  const protocol: Protocol = Object.assign(
+    ((transport, options) => http2(transport, { ...options, ...own })) as Protocol,
+    { alpn: http2.alpn },
+  );
+  const listener = await listen(address, protocol, { limits, tls });
   const streams: Stream[] = [];
   const providers: Provider[] = [];
   listener.accept$.subscribe((provider) => {

@@ -91,8 +91,8 @@ describeWithPeer('curl', peers.curl, () => {
 
   it('comes over TLS by ALPN, and over a unix socket', async () => {
     const { key, cert } = selfSigned('localhost');
-    const secure = await serving(echo, {}, 'tls://127.0.0.1:0', { key, cert });
-    const local = await serving(echo, {}, `unix:${join(folder, 'socket')}`);
+    const secure = await serving(echo, {}, { address: 'tls://127.0.0.1:0', tls: { key, cert } });
+    const local = await serving(echo, {}, { address: `unix:${join(folder, 'socket')}` });
     try {
       const args = ['-sS', '--http2', '-k', '-d', 'secret', `https://127.0.0.1:${secure.port}/`];
       expect(await run('curl', args)).toMatchObject({ code: 0, out: 'secret' });

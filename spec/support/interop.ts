@@ -14,10 +14,24 @@ export interface Peer {
 }
 
 /** What the specs need so far; add to it, and to the list in .ci/run. */
-export const peers: Readonly<Record<'go' | 'kubectl' | 'curl' | 'nghttp2' | 'haproxy', Peer>> = {
+export const peers: Readonly<
+  Record<
+    'go' | 'kubectl' | 'curl' | 'nghttp2' | 'nghttpd' | 'nghttpx' | 'haproxy' | 'nginx' | 'goHttp2',
+    Peer
+  >
+> = {
   go: { name: 'Go', binary: 'go', debianPackage: 'golang-go' },
   curl: { name: 'curl', binary: 'curl', debianPackage: 'curl' },
   nghttp2: { name: 'nghttp2', binary: 'h2load', debianPackage: 'nghttp2-client' },
+  nghttpd: { name: 'nghttpd', binary: 'nghttpd', debianPackage: 'nghttp2-server' },
+  nghttpx: { name: 'nghttpx', binary: 'nghttpx', debianPackage: 'nghttp2-proxy' },
+  nginx: { name: 'nginx', binary: 'nginx', debianPackage: 'nginx-light' },
+  goHttp2: {
+    name: 'golang.org/x/net/http2',
+    binary: 'go',
+    goPackage: 'golang.org/x/net/http2',
+    debianPackage: 'golang-go golang-golang-x-net-dev',
+  },
   haproxy: { name: 'HAProxy', binary: 'haproxy', debianPackage: 'haproxy' },
   kubectl: { name: 'kubectl', binary: 'kubectl', debianPackage: 'kubernetes-client' },
 };

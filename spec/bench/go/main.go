@@ -1,4 +1,4 @@
-// Go contenders for the same harness: gopeer <tcp|yamux|smux|spdystream> server | client <port>
+// Go contenders for the same harness: gopeer <tcp|yamux|smux|spdystream|http2> server | client <port>
 // Control: JSON lines on stdin/stdout, as in lib/peer.mjs. Within streams: as in lib/*-operations.mjs.
 package main
 
@@ -25,6 +25,7 @@ import (
 	"github.com/docker/spdystream"
 	"github.com/hashicorp/yamux"
 	"github.com/xtaci/smux"
+	"golang.org/x/net/http2"
 )
 
 const period, chunk, hdrLen = 512 * 1024, 64 * 1024, 16
@@ -112,6 +113,69 @@ type pSes struct{ *spdystream.Connection }
 func (s pSes) open() (stream, error) {
 	st, e := s.Connection.CreateStream(http.Header{}, nil, false)
 	return st, e
+}
+
+// A POST whose bodies are the two directions; its answer is waited for by the first Read.
+type hSes struct{ *http2.ClientConn }
+type hStream struct {
+	*io.PipeWriter
+	answer chan *http.Response
+	body   io.Reader
+}
+
+func (s hSes) open() (stream, error) {
+	r, w := io.Pipe()
+	q, e := http.NewRequest("POST", "http://127.0.0.1/", r)
+	if e != nil {
+		return nil, e
+	}
+	st := &hStream{PipeWriter: w, answer: make(chan *http.Response, 1)}
+	go func() {
+		a, e := s.ClientConn.RoundTrip(q)
+		if e != nil {
+			r.CloseWithError(e)
+			close(st.answer)
+			return
+		}
+		st.answer <- a
+	}()
+	return st, nil
+}
+func (s *hStream) Read(b []byte) (int, error) {
+	if s.body == nil {
+		a, ok := <-s.answer
+		if !ok {
+			return 0, io.ErrUnexpectedEOF
+		}
+		s.body = a.Body
+	}
+	return s.body.Read(b)
+}
+
+// The end of the answer is the return of the handler.
+type hAnswer struct {
+	io.Reader
+	http.ResponseWriter
+}
+
+func (s hAnswer) Close() error { return nil }
+func (s hAnswer) Write(b []byte) (int, error) {
+	n, e := s.ResponseWriter.Write(b)
+	s.ResponseWriter.(http.Flusher).Flush()
+	return n, e
+}
+func serveHttp2(c net.Conn) {
+	srv := &http2.Server{
+		MaxConcurrentStreams:         1 << 20,
+		MaxUploadBufferPerStream:     int32(window),
+		MaxUploadBufferPerConnection: 64 << 20,
+		MaxReadFrameSize:             64 << 10,
+	}
+	srv.ServeConn(c, &http2.ServeConnOpts{Handler: http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
+		w.WriteHeader(200)
+		w.(http.Flusher).Flush()
+		serve(hAnswer{q.Body, w})
+	})})
 }
 
 func serve(s stream) {
@@ -463,6 +527,8 @@ func main() {
 							go serve(st)
 						}
 					}()
+				case "http2":
+					go serveHttp2(c)
 				case "spdystream":
 					s, e := spdystream.NewConnection(c, true)
 					must(e)
@@ -487,6 +553,11 @@ func main() {
 				s, e := smux.Client(c, sconf())
 				must(e)
 				ses = sSes{s}
+			case "http2":
+				t := &http2.Transport{AllowHTTP: true, StrictMaxConcurrentStreams: true}
+				s, e := t.NewClientConn(c)
+				must(e)
+				ses = hSes{s}
 			case "spdystream":
 				s, e := spdystream.NewConnection(c, false)
 				must(e)

@@ -21,7 +21,7 @@ const { resolve } = createRequire(path.join(root, 'package.json'));
 const load = (entry) => import(pathToFileURL(resolve(entry)));
 
 const writeAheadBytes = 256 * 1024;
-const limits = {
+const commonLimits = {
   maxStreams: 1 << 20,
   backlog: 1 << 16,
   ...(chosenWindow && { windowBytes: chosenWindow, maxWindowBytes: chosenWindow }),
@@ -29,9 +29,10 @@ const limits = {
 
 /**
  * `entry` is the protocol's entry point (`rxmux/framer`), `protocolFor(module, role)` takes the protocol out of it.
- * `pull: false` writes by hand instead of `send()`.
+ * `pull: false` writes by hand instead of `send()`; `limits` are what makes it fast.
  */
-export async function rxmuxAdapter({ name, entry, protocolFor, pull = true }) {
+export async function rxmuxAdapter({ name, entry, protocolFor, pull = true, limits: own = {} }) {
+  const limits = { ...own, ...commonLimits };
   const { hold } = await load('rxmux');
   const { connect, fromDuplex, listen } = await load('rxmux/node');
   const module = await load(entry);

@@ -8,7 +8,12 @@ const benchFolder = path.resolve(import.meta.dirname, '..');
 const root = path.resolve(benchFolder, '../..');
 /** Where Debian puts the sources of Go libraries. */
 const goPath = '/usr/share/gocode';
-const goLibraries = ['hashicorp/yamux', 'xtaci/smux', 'docker/spdystream'];
+const goLibraries = [
+  'github.com/hashicorp/yamux',
+  'github.com/xtaci/smux',
+  'github.com/docker/spdystream',
+  'golang.org/x/net/http2',
+];
 
 function run(log, folder, command, args, env = {}) {
   log(`${command} ${args.join(' ')}`);
@@ -41,7 +46,7 @@ function newest(folder) {
 /** The anchors in Go, where Go and the Debian packages of the libraries are installed; else we do without. */
 export function buildGoPeer(log) {
   if (existsSync(goPeer)) return;
-  if (!goLibraries.every((name) => existsSync(path.join(goPath, 'src/github.com', name)))) return;
+  if (!goLibraries.every((name) => existsSync(path.join(goPath, 'src', name)))) return;
   mkdirSync(path.dirname(goPeer), { recursive: true });
   try {
     const env = { GO111MODULE: 'off', GOPATH: goPath, GOFLAGS: '' };

@@ -20,6 +20,7 @@ const atMost = (bound, unit) => ({
 });
 
 const framer = 'rxmux-framer';
+const http2 = 'rxmux-http2';
 const spdy = 'rxmux-spdy';
 
 export const targets = [
@@ -29,6 +30,19 @@ export const targets = [
   { name: framer, operation: 'churn100', what: 'rate', values: rateTo('tcp'), goal: atLeast(20, 'R') },
   { name: framer, operation: 'ping', what: 'rate', values: rateTo('tcp'), goal: atLeast(0.9, 'R') },
   { name: framer, operation: 'idle', what: 'RSS, both ends', values: idleBytes, goal: atMost(2500, 'B') },
+  { name: http2, operation: 'bulk', what: 'CPU', values: cpuTo('tcp-limit'), goal: atMost(1.5, 'L') },
+  { name: http2, operation: 'small', what: 'rate', values: rateTo('http2'), goal: atLeast(1, 'node:http2') },
+  { name: http2, operation: 'churn1', what: 'rate', values: rateTo('tcp'), goal: atLeast(3, 'R') },
+  { name: http2, operation: 'churn100', what: 'rate', values: rateTo('tcp'), goal: atLeast(8, 'R') },
+  {
+    name: http2,
+    operation: 'churn100',
+    what: 'rate',
+    values: rateTo('http2'),
+    goal: atLeast(4, 'node:http2'),
+  },
+  { name: http2, operation: 'ping', what: 'rate', values: rateTo('tcp'), goal: atLeast(0.85, 'R') },
+  { name: http2, operation: 'idle', what: 'RSS, both ends', values: idleBytes, goal: atMost(4096, 'B') },
   { name: spdy, operation: 'bulk', what: 'CPU', values: cpuTo('tcp-limit'), goal: atMost(1.5, 'L') },
   {
     name: spdy,

@@ -1,0 +1,223 @@
+/** Attacks on an HTTP/2 server in a process of its own, each beside a polite connection. */
+import { FrameParser } from '../../lib/http2/codec.js';
+import { errorCode } from '../../lib/http2/frames.js';
+import { figure, KiB, MiB, median } from '../bounded/pairs.js';
+import { Arena, buildPrograms, keptBytes, type Programs } from './arena.js';
+import { type Http2Attack, hello, http2Attacks, unread, zeroWindow } from './http2-attacks.js';
+import type { Blow } from './messages.js';
+import { assaultOf, judgesLatency, withstand } from './trial.js';
+
+/** What one connection may cost: `receiveBudgetBytes`, which it can leave unread, and 15 MiB. */
+const memoryBound = (16 + 15) * MiB;
+/** What `growthBudgetBytes` adds for streams that nobody reads beside others, before credit is kept back. */
+const growthBound = 12 * MiB;
+
+let programs: Programs;
+let arena: Arena;
+beforeAll(() => {
+  programs = buildPrograms();
+}, 30_000);
+afterAll(() => programs.remove());
+/** A victim for each of these attacks: what an earlier one has cost must not hide what this one does. */
+function freshArenas(): void {
+  beforeEach(async () => {
+    arena = await Arena.open('http2', programs);
+  }, 30_000);
+  afterEach(() => arena.close());
+}
+
+/** One for all that cost next to nothing. */
+function oneArena(): void {
+  beforeAll(async () => {
+    arena = await Arena.open('http2', programs);
+  }, 30_000);
+  afterAll(() => arena.close());
+}
+
+const ratios: Map<string, number> = new Map();
+const grown: Map<string, number> = new Map();
+let slowest = 0;
+
+/** One connection that attacks once: what the victim's process has grown by. */
+async function strikeOnce(attack: Http2Attack): Promise<{ rss: number; blows: Blow[] }> {
+  await arena.begin();
+  let over = false;
+  const attacking = arena
+    .attack({ ...assaultOf(arena, withHead(attack), 0), connections: 1 })
+    .then((blows) => {
+      over = true;
+      return blows;
+    });
+  await arena.canary(() => over);
+  const blows = await attacking;
+  const { rssPeak } = await arena.report();
+  grown.set(attack.name, rssPeak);
+  return { rss: rssPeak, blows };
+}
+
+/** One connection that attacks once, and what the victim keeps because of it while it lasts: garbage is not counted. */
+async function holdDuring(attack: Http2Attack): Promise<number> {
+  await arena.begin();
+  let over = false;
+  const attacking = arena.attack({ ...assaultOf(arena, withHead(attack), 0), connections: 1 }).then(() => {
+    over = true;
+  });
+  let held = 0;
+  while (!over) held = Math.max(held, (await arena.report()).held);
+  await attacking;
+  await expectNothingLeft();
+  return held;
+}
+
+function withHead({ code: _code, ...attack }: Http2Attack): Omit<Http2Attack, 'code'> {
+  return { head: hello(), ...attack };
+}
+
+/** What the attacker could hear: the code of the last GOAWAY, and those of all resets. */
+function toldIn({ heard }: Blow): { goAway: number | undefined; resets: number[] } {
+  let goAway: number | undefined;
+  const resets: number[] = [];
+  const ignore = (): void => {};
+  const ignored = {
+    onFrame: ignore,
+    onDataStart: ignore,
+    onData: ignore,
+    onDataEnd: ignore,
+    onHeaders: ignore,
+    onPriority: ignore,
+    onSettings: ignore,
+    onSettingsAck: ignore,
+    onPing: ignore,
+    onWindowUpdate: ignore,
+    onUnknown: ignore,
+    onStreamError: ignore,
+  };
+  const parser = new FrameParser(
+    {
+      ...ignored,
+      onGoAway: (_lastId, code) => {
+        goAway = code;
+      },
+      onRstStream: (_id, code) => resets.push(code),
+    },
+    { role: 'client' },
+  );
+  parser.parse(heard);
+  return { goAway, resets };
+}
+
+async function expectNothingLeft(): Promise<Awaited<ReturnType<Arena['aftermath']>>> {
+  const after = await arena.aftermath();
+  const { connections, streams, left, mishaps } = after;
+  expect({ connections, streams, left, mishaps }).toEqual({
+    connections: 1,
+    streams: 0,
+    left: {},
+    mishaps: [],
+  });
+  expect(after.held).toBeLessThan(keptBytes);
+  return after;
+}
+
+describe.each(Object.entries(http2Attacks))('%s', (kind, list) => {
+  if (kind === 'floods') freshArenas();
+  else oneArena();
+
+  it.each(list.map((attack) => [attack.name, attack] as const))(
+    '%s',
+    async (name, attack) => {
+      const { rss } = await strikeOnce(attack);
+      expect(rss).toBeLessThanOrEqual(memoryBound);
+      await arena.begin();
+      const { ratio, blows } = await withstand(arena, withHead(attack));
+      ratios.set(name, ratio);
+      const after = await expectNothingLeft();
+      expect(after.ends.length).toBeGreaterThanOrEqual(blows.length);
+      for (const { code, message } of after.ends) {
+        expect({ code, message }).toEqual({ code: attack.ends, message });
+      }
+      for (const blow of blows) {
+        const { goAway } = toldIn(blow);
+        if (goAway !== undefined && attack.code !== undefined) expect(goAway).toBe(attack.code);
+        // Who does not read does not see the end.
+        if (attack.reads !== false) expect(blow.survived).toBe(false);
+      }
+      // Whoever is not thrown out within a second has not sent more than 1 MiB.
+      const worst = Math.max(...after.ends.map(({ ms }) => ms));
+      slowest = Math.max(slowest, worst);
+      expect(worst < 1000 || blows.every(({ written }) => written < MiB)).toBe(true);
+      if (judgesLatency) expect(ratio).toBeLessThan(3);
+    },
+    30_000,
+  );
+});
+
+describe('patient attackers', () => {
+  freshArenas();
+
+  it.each([1, 16, 100])(
+    '%i streams that nobody reads cost the budget, and no more',
+    async (streams) => {
+      const attack = unread(streams, Math.min(streams, 16) * MiB - streams * 16 * KiB);
+      const { rss, blows } = await strikeOnce(attack);
+      const after = await expectNothingLeft();
+      const held = await holdDuring(attack);
+      expect(held).toBeLessThanOrEqual(memoryBound);
+      figure(
+        `HTTP/2, ${streams} unread streams: ${Math.round(held / KiB)} KiB held, RSS + ${Math.round(rss / KiB)} KiB`,
+      );
+      // What was copied and is garbage counts here until it is collected, which takes longer on a busy machine.
+      if (judgesLatency) expect(rss).toBeLessThanOrEqual(memoryBound);
+      expect(blows).toMatchObject([{ survived: true }]);
+      expect(after.ends).toMatchObject([{ code: 'closed' }]);
+    },
+    30_000,
+  );
+
+  it('more than the connection was given, on 40 streams that nobody reads, ends it', async () => {
+    const attack = unread(40, 40 * MiB);
+    const { rss, blows } = await strikeOnce(attack);
+    const after = await expectNothingLeft();
+    expect(await holdDuring(attack)).toBeLessThanOrEqual(memoryBound + growthBound);
+    figure(`HTTP/2, 40 MiB on 40 unread streams: RSS + ${Math.round(rss / KiB)} KiB`);
+    if (judgesLatency) expect(rss).toBeLessThanOrEqual(memoryBound + growthBound);
+    expect(toldIn(blows[0] as Blow).goAway).toBe(errorCode.FLOW_CONTROL_ERROR);
+    expect(after.ends).toMatchObject([{ code: 'flow-control' }]);
+  }, 30_000);
+
+  it('a window of 0 for ever costs its stream, and not the connection', async () => {
+    const { rss, blows } = await strikeOnce(zeroWindow);
+    expect(rss).toBeLessThanOrEqual(memoryBound);
+    const { resets } = toldIn(blows[0] as Blow);
+    expect(resets).toEqual([errorCode.CANCEL]);
+    expect((await expectNothingLeft()).streamEnds).toEqual(['timeout']);
+  }, 20_000);
+
+  it('a flood of connections leaves nothing', async () => {
+    await arena.begin();
+    const [, , , violation] = http2Attacks.violations ?? [];
+    const { ratio, blows } = await withstand(arena, {
+      ...withHead(violation as Http2Attack),
+      connections: 20,
+    });
+    figure(`${blows.length} HTTP/2 connections of a flood: canary ${ratio.toFixed(1)} of its control`);
+    expect((await expectNothingLeft()).ends).toHaveLength(blows.length);
+  }, 20_000);
+});
+
+afterAll(() => {
+  const worst = (figures: Map<string, number>, text: (value: number) => string): string =>
+    [...figures]
+      .sort((a, b) => b[1] - a[1])
+      .slice(0, 5)
+      .map(([name, value]) => `${name} ${text(value)}`)
+      .join(', ');
+  const middle = median([...ratios.values()]).toFixed(2);
+  figure(
+    `HTTP/2 canary under attack over control: median ${middle}, worst ${worst(ratios, (ratio) => ratio.toFixed(2))}`,
+  );
+  figure(
+    `HTTP/2 victim's RSS over start, one attack: ${worst(grown, (bytes) => `${Math.round(bytes / KiB)} KiB`)}`,
+  );
+  figure(`HTTP/2 attackers: slowest end after ${Math.round(slowest)} ms`);
+});

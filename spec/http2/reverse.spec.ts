@@ -1,0 +1,146 @@
+import { type Limits, memoryPair, type Provider } from 'rxmux';
+import { type Http2Options, http2 } from 'rxmux/http2';
+import type { Http2Provider } from '../../lib/http2/provider.js';
+import { until } from '../conformance/wait.js';
+import { trackProvider } from '../support/leaks.js';
+
+const options: Http2Options = { serverOpens: false };
+
+/** A client and a server that have not agreed on a server that opens. */
+function pair(client: Http2Options = {}, server: Http2Options = {}): [Provider, Provider] {
+  const [near, far] = memoryPair();
+  return [
+    trackProvider(http2(near, { ...options, ...client, role: 'client' })),
+    trackProvider(http2(far, { ...options, ...server, role: 'server' })),
+  ];
+}
+
+/** Resets the POST under the reverse session. */
+function cutCarrier(provider: Provider): void {
+  const { outer } = provider as Http2Provider;
+  for (const stream of outer.streams.values()) stream.reset();
+}
+
+const short: Partial<Limits> = { handshakeMs: 50 };
+
+async function close(...providers: Provider[]): Promise<void> {
+  await Promise.all(providers.map((provider) => provider.close()));
+}
+
+describe('a reverse session', () => {
+  it('is asked for once the client listens, and not before', async () => {
+    const [client, server] = pair();
+    const paths: string[] = [];
+    client.frames$.subscribe(({ name, direction }) => {
+      if (name === 'HEADERS' && direction === 'out') paths.push(name);
+    });
+    await client.ping();
+    expect(paths).toEqual([]);
+    const accepted = client.accept();
+    const stream = server.newStream({ 'x-who': 'server' });
+    expect((await accepted)?.headers.get('x-who')).toBe('server');
+    expect(paths.length).toBeGreaterThan(0);
+    stream.reset();
+    await close(client, server);
+  });
+
+  it('is hidden: no table, event or accepted stream shows the POST that carries it', async () => {
+    const [client, server] = pair({ reverse: true });
+    const events: string[] = [];
+    for (const provider of [client, server]) {
+      provider.events$.subscribe((event) => {
+        if ('stream' in event) events.push(`${event.type} ${event.stream.id}`);
+      });
+    }
+    const stream = server.newStream();
+    const there = await client.accept();
+    there?.accept();
+    await stream.reply;
+    expect([[...client.streams.keys()], [...server.streams.keys()]]).toEqual([[2], [2]]);
+    expect([client.streams.size, client.streams.get(2), client.streams.has(1)]).toEqual([1, there, false]);
+    expect(new Set(events)).toEqual(new Set(['open 2', 'accept 2', 'reply 2']));
+    await Promise.all([stream.end(), there?.end()]);
+    await close(client, server);
+  });
+
+  it('brings what the server wrote before it was there, in order', async () => {
+    const [client, server] = pair({ reverse: true });
+    const first = server.newStream();
+    void first.send(['one, ', 'two']);
+    const second = server.newStream();
+    void second.send('three');
+    const texts: string[] = [];
+    for (let count = 0; count < 2; count++) {
+      const stream = await client.accept();
+      let text = '';
+      for await (const chunk of stream ?? []) text += new TextDecoder().decode(chunk);
+      void stream?.end();
+      texts.push(`${stream?.id} ${text}`);
+    }
+    expect(texts).toEqual(['2 one, two', '4 three']);
+    await close(client, server);
+  });
+
+  it('that is never offered is not waited for without end', async () => {
+    const [client, server] = pair({ reverse: false }, { limits: short });
+    const early = server.newStream();
+    await expect(early.reply).rejects.toMatchObject({ code: 'refused', remote: true });
+    await expect(server.newStream().reply).rejects.toThrow(/the client takes no streams/);
+    await close(client, server);
+  });
+
+  it('that the server does not take is asked for once, and harms nothing', async () => {
+    const [client, server] = pair({ reverse: true }, { reverse: false, limits: short });
+    const posts: string[] = [];
+    server.accept$.subscribe((stream) => {
+      posts.push(stream.headers.get(':path') ?? '');
+      stream.reject('refused', { ':status': '404' });
+    });
+    await until(() => posts.length > 0, 'the POST');
+    await expect(server.newStream().reply).rejects.toMatchObject({ code: 'refused' });
+    expect(posts).toEqual(['/.well-known/rxmux-reverse']);
+    const own = client.newStream();
+    await expect(own.reply).rejects.toMatchObject({ wireCode: 404 });
+    await close(client, server);
+  });
+
+  it('is not taken twice, nor where both ends know the setting', async () => {
+    const carrier = { ':path': '/.well-known/rxmux-reverse' };
+    const [client, server] = pair({ reverse: true });
+    await client.ping();
+    await expect(client.newStream(carrier).reply).rejects.toMatchObject({ wireCode: 409 });
+    const [near, far] = memoryPair();
+    const direct = [http2(near, { role: 'client' }), http2(far, { role: 'server' })] as const;
+    await expect(direct[0].newStream(carrier).reply).rejects.toMatchObject({ wireCode: 409 });
+    await close(client, server, ...direct);
+  });
+
+  it('is there for a second time once the first has ended, and its ids go on', async () => {
+    const [client, server] = pair({ reverse: true });
+    const first = server.newStream();
+    (await client.accept())?.accept();
+    await first.reply;
+    // What a proxy does whose time is up: the POST is over, and nothing else.
+    const ended = new Promise((resolve) => first.closed.catch(resolve));
+    cutCarrier(server);
+    expect(await ended).toMatchObject({ code: 'closed' });
+    const second = server.newStream();
+    const there = await client.accept();
+    expect([first.id, second.id, there?.id]).toEqual([2, 4, 4]);
+    second.reset();
+    await close(client, server);
+  }, 5000);
+
+  it('is lost with its connection: every stream in it fails', async () => {
+    const [client, server] = pair({ reverse: true });
+    const stream = server.newStream();
+    const there = await client.accept();
+    there?.accept();
+    await stream.reply;
+    client.abort(new Error('enough'));
+    await expect(stream.closed).rejects.toMatchObject({ remote: true });
+    await expect(there?.closed).rejects.toMatchObject({ code: 'closed' });
+    await expect(server.closed).rejects.toMatchObject({ remote: true });
+    expect([client.streams.size, server.streams.size]).toEqual([0, 0]);
+  });
+});
