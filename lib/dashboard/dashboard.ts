@@ -1,11 +1,11 @@
 import { randomBytes } from 'node:crypto';
 import type { Provider, ProviderOperator } from '../api.js';
 import { handled } from '../core/promises.js';
+import { type RedactOptions, redactor } from '../wrappers/redact.js';
 import { Hub } from './hub.js';
-import { redactHeaders } from './redact.js';
 import { WebServer } from './web-server.js';
 
-export interface DashboardOptions {
+export interface DashboardOptions extends RedactOptions {
   /** Default 0: the system chooses; `address` says which. */
   port?: number;
   /** Where to listen. Default `127.0.0.1`; anything but loopback is guarded by a token. */
@@ -16,8 +16,6 @@ export interface DashboardOptions {
   hosts?: readonly string[];
   /** How often a connection is pinged while a page is open, for the chart of round trips; 0 is never. Default 1000. */
   pingMs?: number;
-  /** Shows header values that look like credentials. Default false. */
-  secrets?: boolean;
 }
 
 /** A page that shows connections and their streams as they live. It is an operator: `provider.pipe(board)`. */
@@ -43,11 +41,11 @@ const loopback = new Set(['127.0.0.1', '::1', 'localhost']);
  * is open it only counts. It keeps no process alive.
  */
 export function dashboard(options: DashboardOptions = {}): Dashboard {
-  const { port = 0, host = '127.0.0.1', hosts = [], pingMs = 1000, secrets = false } = options;
+  const { port = 0, host = '127.0.0.1', hosts = [], pingMs = 1000 } = options;
   const isLocal = loopback.has(host);
   const token = options.token ?? (isLocal ? null : randomBytes(18).toString('base64url'));
   const names = [host.includes(':') ? `[${host}]` : host, ...(isLocal ? ['127.0.0.1', '[::1]', 'localhost'] : hosts)];
-  const hub = new Hub({ pingMs, redact: secrets ? (headers) => [...headers] : redactHeaders });
+  const hub = new Hub({ pingMs, redact: redactor(options) });
   const server = new WebServer({
     host,
     port,

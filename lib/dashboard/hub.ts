@@ -1,4 +1,5 @@
-import type { Provider, StreamHeaders } from '../api.js';
+import type { Provider } from '../api.js';
+import { type Redactor, redactHeaders } from '../wrappers/redact.js';
 import type { ConnectionRow, EventRow, FrameRow, StreamRow, Tick } from './messages.js';
 import { figuresOf, WatchedConnection, type WatchedStream } from './watched-connection.js';
 
@@ -21,8 +22,8 @@ export interface Viewer {
 
 export interface HubOptions {
   readonly pingMs: number;
-  /** What people may see of a stream's headers. */
-  readonly redact: (headers: StreamHeaders) => StreamRow['headers'];
+  /** Hides what is secret in headers, labels and messages. */
+  readonly redact: Redactor;
 }
 
 /** Gathers what all connections have to say, and tells every page the same at the same time. */
@@ -43,7 +44,10 @@ export class Hub {
   }
 
   add(provider: Provider, name: string | undefined): void {
-    const connection = new WatchedConnection(++this.#ids, provider, name, () => ++this.#keys);
+    const connection = new WatchedConnection(++this.#ids, provider, name, {
+      nextKey: () => ++this.#keys,
+      redact: this.#options.redact,
+    });
     this.#connections.add(connection);
     connection.read(this.#viewers.size > 0);
     const over = [...this.#connections].filter(({ isOver }) => isOver);
@@ -172,7 +176,9 @@ export class Hub {
   }
 
   #rowOf({ key, connection, id, label, origin, headers, openedAt }: WatchedStream): StreamRow {
-    return { key, connection, id, label, origin, headers: this.#options.redact(headers), openedAt };
+    const { redact } = this.#options;
+    const shown = { label: redact(label), headers: redactHeaders(headers, redact) };
+    return { key, connection, id, origin, openedAt, ...shown };
   }
 }
 

@@ -53,6 +53,9 @@ export interface StreamRow {
 /** Numbers per stream in `Tick.figures`: key, state, in, out, queue in, queue out, window in, window out, block. */
 export const figuresPerStream = 9;
 
+/** A window without an end, in `Tick.figures`. */
+export const unlimited = -1;
+
 export type EventType = ProviderEvent['type'];
 
 /** `[at, type, connection, key of the stream or 0, detail]` */

@@ -1,7 +1,8 @@
 import type { Subscription } from 'rxjs';
 import type { FrameEvent, Provider, ProviderEvent, Stream, StreamHeaders } from '../api.js';
+import type { Redactor } from '../wrappers/redact.js';
 import { FrameSample } from './frame-sample.js';
-import { blocks, type ConnectionRow, type EventRow, streamStates } from './messages.js';
+import { blocks, type ConnectionRow, type EventRow, streamStates, unlimited } from './messages.js';
 
 /** What is kept of a stream. */
 export interface WatchedStream {
@@ -28,6 +29,12 @@ const mostEvents = 2000;
 /** Streams that ended between two messages and are told one by one; beyond that they are counted. */
 const mostJustEnded = 1000;
 
+/** What the hub gives all connections. */
+export interface WatchContext {
+  nextKey(): number;
+  readonly redact: Redactor;
+}
+
 /** Looks at one provider through `events$`, `frames$` and `stats`, and keeps what the page asks for. */
 export class WatchedConnection {
   readonly id: number;
@@ -41,7 +48,7 @@ export class WatchedConnection {
   omittedStreams = 0;
   readonly frames: FrameSample;
   readonly #name: string | undefined;
-  readonly #nextKey: () => number;
+  readonly #context: WatchContext;
   readonly #subscription: Subscription;
   #frameSubscription: Subscription | null = null;
   /** Nobody reads events and rows while no page is open. */
@@ -55,17 +62,17 @@ export class WatchedConnection {
   #rtt: number | null = null;
   #said = '';
 
-  constructor(id: number, provider: Provider, name: string | undefined, nextKey: () => number) {
+  constructor(id: number, provider: Provider, name: string | undefined, context: WatchContext) {
     this.id = id;
     this.provider = provider;
     this.#name = name;
-    this.#nextKey = nextKey;
+    this.#context = context;
     this.frames = new FrameSample(id);
     for (const stream of provider.streams.values()) this.#add(stream);
     this.#subscription = provider.events$.subscribe({ next: (event) => this.#see(event), error: () => {} });
     provider.closed.then(
       () => this.#over('closed', undefined),
-      (error: unknown) => this.#over('failed', error instanceof Error ? error.message : String(error)),
+      (error: unknown) => this.#over('failed', context.redact(messageOf(error))),
     );
   }
 
@@ -189,7 +196,7 @@ export class WatchedConnection {
   #add(stream: Stream): WatchedStream {
     const { id, origin, headers } = stream;
     const watched: WatchedStream = {
-      key: this.#nextKey(),
+      key: this.#context.nextKey(),
       connection: this.id,
       id,
       origin,
@@ -227,10 +234,16 @@ export class WatchedConnection {
   }
 }
 
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
 /** A stream's figures now, as messages have them. */
 export function figuresOf(key: number, stream: Stream): number[] {
   const { bytesIn, bytesOut, queuedIn, queuedOut, receiveWindow, sendWindow, blockedOn } = stream.stats;
   const state = streamStates.indexOf(stream.state);
   const block = blockedOn === null ? 0 : blocks.indexOf(blockedOn);
-  return [key, state, bytesIn, bytesOut, queuedIn, queuedOut, receiveWindow, sendWindow, block];
+  // Peers without windows can be sent any amount, which JSON has no number for.
+  const window = Number.isFinite(sendWindow) ? sendWindow : unlimited;
+  return [key, state, bytesIn, bytesOut, queuedIn, queuedOut, receiveWindow, window, block];
 }

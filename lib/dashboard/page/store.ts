@@ -71,6 +71,8 @@ export class Store {
   heardAt = 0;
   everyMs = 0;
   bucketMs = 100;
+  /** What time it is in a replay. */
+  fixedNow: number | null = null;
   readonly rows: Map<number, Row> = new Map();
   readonly connections: Map<number, Connection> = new Map();
   lines: LogLine[] = [];
@@ -127,6 +129,7 @@ export class Store {
 
   /** The server's time now, as far as the page can tell. */
   now(): number {
+    if (this.fixedNow !== null) return this.fixedNow;
     return this.at + Math.min(1000, performance.now() - this.heardAt);
   }
 

@@ -1,0 +1,348 @@
+import type { VNode } from 'preact';
+import { useEffect, useRef } from 'preact/hooks';
+import { blocks, unlimited } from '../messages.js';
+import { bytes, duration, rate } from './format.js';
+import { paintLane, paletteOf } from './paint.js';
+import type { Row, Store } from './store.js';
+import { rangeOf, VirtualList } from './virtual-list.js';
+
+/** What the table can be ordered by. */
+export type SortKey = 'stream' | 'state' | 'in' | 'out' | 'window' | 'queue' | 'age' | 'blocked';
+export interface Sort {
+  readonly key: SortKey;
+  readonly isFalling: boolean;
+}
+
+/** What part of time the lanes show. */
+export interface TimeRange {
+  readonly from: number;
+  readonly to: number;
+}
+
+interface Props {
+  readonly store: Store;
+  readonly rows: readonly Row[];
+  readonly isPhone: boolean;
+  /** Wide lanes and few columns. */
+  readonly isTimeline: boolean;
+  readonly sort: Sort;
+  readonly onSort: (key: SortKey) => void;
+  readonly selected: number | null;
+  readonly onSelect: (key: number | null) => void;
+  readonly onOpen: (key: number) => void;
+  readonly timeRange: () => TimeRange;
+  readonly isStill: boolean;
+}
+
+const columns: readonly { key: SortKey; name: string; hint: string; isNumber?: boolean; inTimeline?: boolean }[] = [
+  { key: 'stream', name: 'Stream', hint: 'id and label, headers', inTimeline: true },
+  { key: 'state', name: 'State', hint: 'opening, open, half-closed, closed, reset', inTimeline: true },
+  { key: 'in', name: 'In', hint: 'bytes received, and their rate', isNumber: true },
+  { key: 'out', name: 'Out', hint: 'bytes sent, and their rate', isNumber: true },
+  { key: 'window', name: 'Window left', hint: 'what may be sent, and received, before more credit is needed', isNumber: true },
+  { key: 'queue', name: 'Queue', hint: 'bytes that wait: to be read, to be sent', isNumber: true },
+  { key: 'age', name: 'Age', hint: 'since it was opened, until it was over', isNumber: true },
+  { key: 'blocked', name: 'Blocked on', hint: 'what the stream waits for', inTimeline: true },
+];
+
+/** Heights of a row, as in the style sheet. */
+const rowHeight = 40;
+const phoneRowHeight = 88;
+
+/** The table of streams, each with its lane. */
+export function Streams(props: Props): VNode {
+  const { store, rows, isPhone, isTimeline, sort, onSort, selected, onSelect, onOpen } = props;
+  const height = isPhone ? phoneRowHeight : rowHeight;
+  const scroller = useRef<HTMLDivElement>(null);
+  const canvas = useRef<HTMLCanvasElement>(null);
+  const shown = useRef(props);
+  shown.current = props;
+  useLanes(canvas, scroller, shown, height);
+
+  const move = (event: KeyboardEvent): void => {
+    const index = rows.findIndex(({ key }) => key === selected);
+    const page = Math.floor((scroller.current?.clientHeight ?? 0) / height);
+    const by = { ArrowDown: 1, j: 1, ArrowUp: -1, k: -1, PageDown: page, PageUp: -page }[event.key];
+    if (by !== undefined || event.key === 'Home' || event.key === 'End') {
+      const wanted = event.key === 'Home' ? 0 : event.key === 'End' ? rows.length - 1 : index + (by ?? 0);
+      const next = Math.min(rows.length - 1, Math.max(0, wanted));
+      const row = rows[next];
+      if (row === undefined) return;
+      event.preventDefault();
+      onSelect(row.key);
+      show(scroller.current, next, height);
+    } else if (event.key === 'Enter' && selected !== null) onOpen(selected);
+  };
+
+  const head = columns.filter(({ inTimeline }) => !isTimeline || inTimeline);
+  const now = store.now();
+  return (
+    // biome-ignore lint/a11y/useSemanticElements: a table whose rows come and go with scrolling
+    <div class={`table${isTimeline ? ' timeline' : ''}`} role="table" aria-label="Streams" aria-rowcount={rows.length}>
+      {/* biome-ignore lint/a11y/useSemanticElements: as above */}
+      {/* biome-ignore lint/a11y/useFocusableInteractive: its cells have buttons */}
+      <div class="row head" role="row">
+        {head.map(({ key, name, hint, isNumber }) => (
+          // biome-ignore lint/a11y/useSemanticElements: as above
+          // biome-ignore lint/a11y/useFocusableInteractive: it has a button
+          <div
+            key={key}
+            class={`cell ${key}${isNumber ? ' number' : ''}`}
+            role="columnheader"
+            aria-sort={sort.key !== key ? 'none' : sort.isFalling ? 'descending' : 'ascending'}
+          >
+            <button type="button" class="sort" title={hint} onClick={() => onSort(key)}>
+              {name}
+              {sort.key === key && <span class="arrow">{sort.isFalling ? '↓' : '↑'}</span>}
+            </button>
+          </div>
+        ))}
+        {/* biome-ignore lint/a11y/useSemanticElements: as above */}
+        {/* biome-ignore lint/a11y/useFocusableInteractive: nothing to do there */}
+        <div class="cell lane axis" role="columnheader">
+          <Axis {...props.timeRange()} isReplay={store.fixedNow !== null} />
+        </div>
+      </div>
+      <VirtualList
+        count={rows.length}
+        rowHeight={height}
+        scroller={scroller}
+        label="streams"
+        onKeyDown={move}
+        renderRow={(index) => {
+          const row = rows[index] as Row;
+          return (
+            <StreamLine
+              key={row.key}
+              row={row}
+              now={now}
+              top={index * height}
+              protocol={store.connections.get(row.connection)?.protocol ?? ''}
+              connection={store.connections.size > 1 ? row.connection : 0}
+              isTimeline={isTimeline}
+              isSelected={row.key === selected}
+              onOpen={onOpen}
+            />
+          );
+        }}
+      >
+        <canvas class="lanes" ref={canvas} aria-hidden="true" />
+      </VirtualList>
+      {rows.length === 0 && <Empty store={store} />}
+    </div>
+  );
+}
+
+interface LineProps {
+  readonly row: Row;
+  readonly now: number;
+  readonly top: number;
+  readonly protocol: string;
+  readonly connection: number;
+  readonly isTimeline: boolean;
+  readonly isSelected: boolean;
+  readonly onOpen: (key: number) => void;
+}
+
+function StreamLine({ row, now, top, protocol, connection, isTimeline, isSelected, onOpen }: LineProps): VNode {
+  const isOver = row.endedAt !== null;
+  const preview = row.headers.map(([name, value]) => `${name}: ${value}`).join('  ');
+  return (
+    // biome-ignore lint/a11y/useSemanticElements: as above
+    // biome-ignore lint/a11y/useKeyWithClickEvents: the scroller takes the keys
+    // biome-ignore lint/a11y/useFocusableInteractive: the scroller has the focus
+    <div
+      class={`row${isOver ? ' over' : ''}${isSelected ? ' selected' : ''}`}
+      role="row"
+      aria-selected={isSelected}
+      data-key={row.key}
+      data-id={row.id}
+      style={{ transform: `translateY(${top}px)` }}
+      onClick={() => onOpen(row.key)}
+    >
+      <Cell name="stream">
+        <span class={`side ${row.origin}`} title={row.origin === 'local' ? 'opened by this end' : 'opened by the peer'}>
+          {row.origin === 'local' ? '↗' : '↙'}
+        </span>
+        <span class="names">
+          <span class="label">
+            <b>#{row.id}</b> {row.label === `${protocol}#${row.id}` ? '' : row.label}
+            <i class="protocol">
+              {protocol}
+              {connection > 0 && ` · ${connection}`}
+            </i>
+          </span>
+          <span class="preview">{preview || 'no headers'}</span>
+        </span>
+      </Cell>
+      <Cell name="state">
+        <StateTag row={row} />
+      </Cell>
+      {!isTimeline && (
+        <>
+          <Amount name="in" bytes={row.bytesIn} rate={row.rateIn} />
+          <Amount name="out" bytes={row.bytesOut} rate={row.rateOut} />
+          <Cell name="window" isNumber>
+            <span>{isOver ? '–' : windowText(row.sendWindow)}</span>
+            <small>{isOver ? '' : `in ${windowText(row.receiveWindow)}`}</small>
+          </Cell>
+          <Cell name="queue" isNumber>
+            <span>{row.queuedOut + row.queuedIn === 0 ? '–' : bytes(row.queuedOut + row.queuedIn)}</span>
+            <small>{row.queuedIn > 0 ? `${bytes(row.queuedIn)} unread` : ''}</small>
+          </Cell>
+          <Cell name="age" isNumber>
+            {duration((row.endedAt ?? now) - row.openedAt)}
+          </Cell>
+        </>
+      )}
+      <Cell name="blocked">
+        <BlockBadge row={row} now={now} />
+      </Cell>
+      <Cell name="lane">{null}</Cell>
+    </div>
+  );
+}
+
+function Cell(props: { name: string; isNumber?: boolean; children: preact.ComponentChildren }): VNode {
+  return (
+    // biome-ignore lint/a11y/useSemanticElements: as above
+    <div class={`cell ${props.name}${props.isNumber ? ' number' : ''}`} role="cell">
+      {props.children}
+    </div>
+  );
+}
+
+function Amount(props: { name: 'in' | 'out'; bytes: number; rate: number }): VNode {
+  return (
+    <Cell name={props.name} isNumber>
+      <span>{props.bytes === 0 ? '–' : bytes(props.bytes)}</span>
+      <small class={`rate-${props.name}`}>{props.rate >= 1 ? rate(props.rate) : ''}</small>
+    </Cell>
+  );
+}
+
+function windowText(window: number): string {
+  return window === unlimited ? 'no limit' : bytes(window);
+}
+
+const stateNames: Readonly<Record<string, string>> = {
+  'half-closed-local': 'half-closed, ours',
+  'half-closed-remote': 'half-closed, theirs',
+};
+
+/** A stream's state, and for a reset why. */
+export function StateTag({ row }: { row: Row }): VNode {
+  return (
+    <span class={`state-tag ${row.state}`} title={row.resetDetail}>
+      <span class="names">
+        <span>{stateNames[row.state] ?? row.state}</span>
+        {row.state === 'reset' && <small>{row.resetDetail}</small>}
+      </span>
+    </span>
+  );
+}
+
+const blockHints: Readonly<Record<string, string>> = {
+  window: 'the peer gives no credit: it reads too slowly, or not at all',
+  transport: 'the socket takes no more for now',
+  reader: 'bytes have arrived, and nobody here takes them',
+};
+
+/** What a stream waits for, and how long it has. */
+export function BlockBadge({ row, now }: { row: Row; now: number }): VNode {
+  const block = blocks[row.block] ?? '';
+  if (block === '') return <span class="unblocked">–</span>;
+  return (
+    <span class={`badge ${block}`} title={blockHints[block]}>
+      {block} <small>{duration(now - row.blockedSince)}</small>
+    </span>
+  );
+}
+
+function Axis({ from, to, isReplay }: TimeRange & { isReplay: boolean }): VNode {
+  const names = [0, 0.25, 0.5, 0.75, 1].map((part) => {
+    if (isReplay) return `+${duration((to - from) * part)}`;
+    return part === 1 ? 'now' : `−${Math.round(((to - from) * (1 - part)) / 100) / 10} s`;
+  });
+  return (
+    <span class="ticks">
+      {names.map((name) => (
+        <span key={name}>{name}</span>
+      ))}
+    </span>
+  );
+}
+
+function Empty({ store }: { store: Store }): VNode {
+  const isQuiet = store.rows.size === 0;
+  return (
+    <div class="empty">
+      <p>{isQuiet ? 'No stream yet' : 'No stream matches'}</p>
+      <p class="hint">
+        {isQuiet
+          ? 'A row appears here as soon as either end opens one. You can also drop a trace file on this page.'
+          : 'Press Escape in the filter to see all of them again.'}
+      </p>
+    </div>
+  );
+}
+
+/** Brings a row into view. */
+function show(scroller: HTMLElement | null, index: number, height: number): void {
+  if (scroller === null) return;
+  const top = index * height;
+  if (top < scroller.scrollTop) scroller.scrollTop = top;
+  else if (top + height > scroller.scrollTop + scroller.clientHeight) {
+    scroller.scrollTop = top + height - scroller.clientHeight;
+  }
+}
+
+/** Draws the lanes of the rows in view, with every frame of the screen. */
+function useLanes(
+  canvas: { readonly current: HTMLCanvasElement | null },
+  scroller: { readonly current: HTMLDivElement | null },
+  shown: { readonly current: Props },
+  rowHeight: number,
+): void {
+  useEffect(() => {
+    let frame = 0;
+    let drawn = '';
+    const draw = (): void => {
+      frame = requestAnimationFrame(draw);
+      const [element, list] = [canvas.current, scroller.current];
+      const { store, rows, isStill, timeRange } = shown.current;
+      if (element === null || list === null) return;
+      const lane = list.querySelector<HTMLElement>('.row .cell.lane');
+      const { clientWidth: width, clientHeight: height } = list;
+      const { from, to } = timeRange();
+      // Nothing moves: an idle page takes no power.
+      const state = `${isStill} ${store.version} ${Math.round(to)} ${list.scrollTop} ${width} ${height} ${rows.length}`;
+      if (state === drawn && (isStill || store.fixedNow !== null)) return;
+      drawn = state;
+      const ratio = devicePixelRatio;
+      if (element.width !== Math.round(width * ratio) || element.height !== Math.round(height * ratio)) {
+        element.width = Math.round(width * ratio);
+        element.height = Math.round(height * ratio);
+        element.style.width = `${width}px`;
+        element.style.height = `${height}px`;
+      }
+      const context = element.getContext('2d') as CanvasRenderingContext2D;
+      context.setTransform(ratio, 0, 0, ratio, 0, 0);
+      context.clearRect(0, 0, width, height);
+      if (lane === null || lane.offsetWidth === 0) return;
+      const palette = paletteOf(element);
+      const { offsetLeft: x, offsetTop: laneTop, offsetWidth: laneWidth, offsetHeight: laneHeight } = lane;
+      context.fillStyle = palette.faint;
+      for (const part of [0.25, 0.5, 0.75]) context.fillRect(Math.round(x + laneWidth * part), 0, 1, height);
+      const [first, last] = rangeOf(list, rowHeight, rows.length);
+      const now = store.now();
+      for (let i = first; i < last; i++) {
+        const y = i * rowHeight - list.scrollTop + laneTop;
+        const box = { x, y, width: laneWidth, height: laneHeight, from, to, now, bucketMs: store.bucketMs };
+        paintLane(context, rows[i] as Row, box, palette);
+      }
+    };
+    frame = requestAnimationFrame(draw);
+    return () => cancelAnimationFrame(frame);
+  }, [canvas, scroller, shown, rowHeight]);
+}
