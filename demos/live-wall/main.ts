@@ -41,7 +41,17 @@ async function linked(name: string, protocol: Protocol, count: number): Promise<
   for (let i = 0; i < count; i++) void work(provider, i);
 }
 
-const jobs = ['upload', 'download', 'talk', 'stuck', 'unread', 'broken', 'upload', 'talk', 'download'] as const;
+const jobs = [
+  'upload',
+  'download',
+  'talk',
+  'stuck',
+  'unread',
+  'broken',
+  'upload',
+  'talk',
+  'download',
+] as const;
 
 async function work(provider: Provider, worker: number): Promise<void> {
   await after(Math.random() * 3000);
@@ -63,6 +73,7 @@ async function work(provider: Provider, worker: number): Promise<void> {
 async function perform(job: (typeof jobs)[number], stream: Stream): Promise<void> {
   const seconds = 2 + Math.random() * 8;
   if (job === 'unread') {
+    void stream.end();
     await after(seconds * 1000);
     for await (const _chunk of stream);
     return;

@@ -44,7 +44,10 @@ export function dashboard(options: DashboardOptions = {}): Dashboard {
   const { port = 0, host = '127.0.0.1', hosts = [], pingMs = 1000 } = options;
   const isLocal = loopback.has(host);
   const token = options.token ?? (isLocal ? null : randomBytes(18).toString('base64url'));
-  const names = [host.includes(':') ? `[${host}]` : host, ...(isLocal ? ['127.0.0.1', '[::1]', 'localhost'] : hosts)];
+  const names = [
+    host.includes(':') ? `[${host}]` : host,
+    ...(isLocal ? ['127.0.0.1', '[::1]', 'localhost'] : hosts),
+  ];
   const hub = new Hub({ pingMs, redact: redactor(options) });
   const server = new WebServer({
     host,

@@ -21,7 +21,8 @@ export interface Denial {
  */
 export function denialOf(request: IncomingMessage, { hosts, token }: GuardOptions): Denial | null {
   const { host, origin } = request.headers;
-  if (request.method !== 'GET' && request.method !== 'HEAD') return { status: 405, reason: 'only GET is served' };
+  if (request.method !== 'GET' && request.method !== 'HEAD')
+    return { status: 405, reason: 'only GET is served' };
   if (host === undefined || !hosts.has(nameOf(host))) {
     return { status: 403, reason: `this dashboard is not called ${JSON.stringify(host ?? '')}` };
   }

@@ -138,6 +138,8 @@ const contentPolicy: string = [
 function hashesOf(tag: string): string {
   const bodies = pageHtml.matchAll(new RegExp(`<${tag}[^>]*>([\\s\\S]*?)</${tag}>`, 'g'));
   return Array.from(bodies, ([, body]) => {
-    return `'sha256-${createHash('sha256').update(body as string).digest('base64')}'`;
+    return `'sha256-${createHash('sha256')
+      .update(body as string)
+      .digest('base64')}'`;
   }).join(' ');
 }

@@ -14,8 +14,10 @@ export interface Peer {
 }
 
 /** What the specs need so far; add to it, and to the list in .ci/run. */
-export const peers: Readonly<Record<'go' | 'kubectl', Peer>> = {
+export const peers: Readonly<Record<'go' | 'kubectl' | 'chromium' | 'promtool', Peer>> = {
   go: { name: 'Go', binary: 'go', debianPackage: 'golang-go' },
+  chromium: { name: 'Chromium', binary: 'chromium', debianPackage: 'chromium' },
+  promtool: { name: 'promtool', binary: 'promtool', debianPackage: 'prometheus' },
   kubectl: { name: 'kubectl', binary: 'kubectl', debianPackage: 'kubernetes-client' },
 };
 

@@ -1,5 +1,6 @@
 import type { VNode } from 'preact';
 import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
+import { blocks } from '../messages.js';
 import { Cards } from './cards.js';
 import { Charts } from './charts.js';
 import { Detail, omissions } from './detail.js';
@@ -8,11 +9,11 @@ import { count, counted } from './format.js';
 import { Header, type Theme } from './header.js';
 import { Help } from './help.js';
 import { Log } from './log.js';
+import { ReplayBar } from './replay-bar.js';
 import type { Session } from './session.js';
 import type { Row, Store } from './store.js';
 import { type Sort, type SortKey, Streams, type TimeRange } from './streams.js';
-import { ReplayBar } from './replay-bar.js';
-import { blocks } from '../messages.js';
+import { useKeys } from './use-keys.js';
 
 type Tab = 'streams' | 'timeline' | 'log';
 const tabs: readonly { id: Tab; name: string }[] = [
@@ -77,7 +78,7 @@ export function App({ session }: { session: Session }): VNode {
     setSort({ key, isFalling: sort.key === key ? !sort.isFalling : key !== 'stream' && key !== 'state' });
   };
   const notices = omissions({
-    frames: store.framesOmitted,
+    frames: tab === 'log' ? store.framesOmitted : 0,
     seen: store.framesSeen,
     events: store.eventsOmitted,
     streams: store.streamsOmitted,
@@ -135,7 +136,11 @@ export function App({ session }: { session: Session }): VNode {
               type="search"
               value={query}
               spellcheck={false}
-              placeholder={tab === 'log' ? 'Filter: name:data dir:in #5 length>1k' : 'Filter: upload blocked:window in>1m'}
+              placeholder={
+                tab === 'log'
+                  ? 'Filter: name:data dir:in #5 length>1k'
+                  : 'Filter: upload blocked:window in>1m'
+              }
               onInput={(event) => setQuery(event.currentTarget.value)}
               onKeyDown={(event) => {
                 if (event.key !== 'Escape') return;
@@ -207,7 +212,9 @@ export function App({ session }: { session: Session }): VNode {
       )}
       {isHelpOpen && <Help onClose={() => setHelpOpen(false)} />}
       <p class="hidden" role="status" aria-live="polite">
-        {session.link === 'lost' ? 'The connection to the program is lost' : `${counted(store.connections.size, 'connection')}`}
+        {session.link === 'lost'
+          ? 'The connection to the program is lost'
+          : `${counted(store.connections.size, 'connection')}`}
       </p>
     </div>
   );
@@ -283,9 +290,9 @@ function orderOf({ key, isFalling }: Sort, now: number): (a: Row, b: Row) => num
       return a.endedAt === null ? sign * (a.key - b.key) : (b.endedAt ?? 0) - a.endedAt || b.key - a.key;
     };
   }
-  const valueOf = key === 'age' ? (row: Row) => (row.endedAt ?? now) - row.openedAt : values[key];
+  const rank = key === 'age' ? (row: Row) => (row.endedAt ?? now) - row.openedAt : values[key];
   return (a, b) => {
-    const [one, other] = [valueOf(a), valueOf(b)];
+    const [one, other] = [rank(a), rank(b)];
     return one < other ? -sign : one > other ? sign : a.key - b.key;
   };
 }
@@ -319,24 +326,4 @@ function useTheme(): [Theme, (theme: Theme) => void] {
       setOwn(chosen);
     },
   ];
-}
-
-/** Keys that work wherever nothing is being typed. */
-function useKeys(keys: Readonly<Record<string, () => void>>): void {
-  const current = useRef(keys);
-  current.current = keys;
-  useEffect(() => {
-    const pressed = (event: KeyboardEvent): void => {
-      if (event.ctrlKey || event.metaKey || event.altKey) return;
-      const { target } = event;
-      const isTyping = target instanceof HTMLInputElement || target instanceof HTMLSelectElement;
-      if (isTyping || (event.key === ' ' && target instanceof HTMLButtonElement)) return;
-      const action = current.current[event.key];
-      if (action === undefined) return;
-      event.preventDefault();
-      action();
-    };
-    addEventListener('keydown', pressed);
-    return () => removeEventListener('keydown', pressed);
-  }, []);
 }

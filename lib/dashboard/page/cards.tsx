@@ -43,7 +43,9 @@ function Card(props: { connection: Connection; isSelected: boolean; onSelect: Pr
           {name === undefined ? role : `${protocol} · ${role}`} <i>{id}</i>
         </span>
       </span>
-      <span class="card-peer">{error ?? (state === 'open' ? peer : `${state.replace('-', ' ')} · ${peer}`)}</span>
+      <span class="card-peer">
+        {error ?? (state === 'open' ? peer : `${state.replace('-', ' ')} · ${peer}`)}
+      </span>
       <span class="card-figures">
         <span>
           <b>{count(live)}</b> live

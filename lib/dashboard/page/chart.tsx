@@ -1,6 +1,7 @@
 import type { VNode } from 'preact';
 import { useEffect, useRef } from 'preact/hooks';
 import uPlot from 'uplot';
+import { time } from './format.js';
 
 /** One line of a chart. Its colour is the name of a CSS variable, so that it follows the theme. */
 export interface Line {
@@ -33,7 +34,6 @@ export function Chart(props: Props): VNode {
   const range = useRef<[number, number]>([from, to]);
   range.current = [from / 1000, to / 1000];
 
-  // biome-ignore lint/correctness/useExhaustiveDependencies: a chart's lines do not change
   useEffect(() => {
     const element = holder.current as HTMLDivElement;
     const variable = (name: string) => (): string =>
@@ -43,6 +43,7 @@ export function Chart(props: Props): VNode {
       {
         width: Math.max(80, element.clientWidth),
         height: plotHeight,
+        padding: [6, 6, 0, 0],
         legend: { show: false },
         cursor: { y: false, drag: { setScale: false }, sync: { key: 'rxmux' }, points: { size: 5 } },
         scales: {
@@ -50,7 +51,16 @@ export function Chart(props: Props): VNode {
           y: { range: (_plot, _min, max) => [0, Math.max(atLeast, (max ?? 0) * 1.15)] },
         },
         axes: [
-          { stroke: variable('muted'), font, size: 18, gap: 2, ticks: { show: false }, grid: { show: false }, space: 70 },
+          {
+            stroke: variable('muted'),
+            font,
+            size: 18,
+            gap: 4,
+            space: 76,
+            ticks: { show: false },
+            grid: { show: false },
+            values: (_plot, splits) => splits.map((seconds) => time(seconds * 1000).slice(0, 8)),
+          },
           {
             stroke: variable('muted'),
             font,

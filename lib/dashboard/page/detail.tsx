@@ -1,9 +1,9 @@
 import type { VNode } from 'preact';
 import { useEffect, useRef } from 'preact/hooks';
 import { blocks, unlimited } from '../messages.js';
-import { bytes, counted, duration, rate, time } from './format.js';
-import { BlockBadge, StateTag } from './streams.js';
+import { bytes, count, counted, duration, rate, time } from './format.js';
 import type { Connection, Mark, Row } from './store.js';
+import { BlockBadge, StateTag } from './streams.js';
 
 interface Props {
   readonly row: Row;
@@ -16,7 +16,6 @@ interface Props {
 /** Everything about one stream. */
 export function Detail({ row, connection, now, onClose, onLog }: Props): VNode {
   const close = useRef<HTMLButtonElement>(null);
-  // biome-ignore lint/correctness/useExhaustiveDependencies: the focus moves once for each stream
   useEffect(() => close.current?.focus({ preventScroll: true }), [row.key]);
   const window = (size: number): string => (size === unlimited ? 'no limit' : bytes(size));
   return (
@@ -26,7 +25,14 @@ export function Detail({ row, connection, now, onClose, onLog }: Props): VNode {
         <h2>
           #{row.id} <span>{row.label}</span>
         </h2>
-        <button type="button" class="icon" ref={close} aria-label="Close" title="Close (Esc)" onClick={onClose}>
+        <button
+          type="button"
+          class="icon"
+          ref={close}
+          aria-label="Close"
+          title="Close (Esc)"
+          onClick={onClose}
+        >
           ✕
         </button>
       </header>
@@ -63,7 +69,6 @@ export function Detail({ row, connection, now, onClose, onLog }: Props): VNode {
       ) : (
         <dl class="headers">
           {row.headers.map(([name, value], index) => (
-            // biome-ignore lint/suspicious/noArrayIndexKey: names repeat, and the list never changes
             <Fact name={name} key={index}>
               {value}
             </Fact>
@@ -73,7 +78,6 @@ export function Detail({ row, connection, now, onClose, onLog }: Props): VNode {
       <h3>What happened</h3>
       <ol class="marks">
         {row.marks.map((mark, index) => (
-          // biome-ignore lint/suspicious/noArrayIndexKey: the list only grows
           <li key={index} class={mark.type}>
             <time>{`+${duration(mark.at - row.openedAt)}`}</time> {markName(mark)}
           </li>
@@ -96,12 +100,19 @@ function Fact(props: { name: string; children: preact.ComponentChildren }): VNod
 /** Where the time of a stream has gone, as far as the page saw it. */
 function Waited({ row, now }: { row: Row; now: number }): VNode {
   const life = Math.max(1, (row.endedAt ?? now) - row.openedAt);
-  const waited = row.waited.map((ms, block) => (block === row.block && block > 0 ? ms + now - row.blockedSince : ms));
+  const waited = row.waited.map((ms, block) =>
+    block === row.block && block > 0 ? ms + now - row.blockedSince : ms,
+  );
   const named = blocks.slice(1).map((block, index) => ({ block, ms: waited[index + 1] ?? 0 }));
   const total = named.reduce((sum, { ms }) => sum + ms, 0);
   return (
     <>
-      <h3>Waited {total > 0 ? `${Math.min(100, Math.round((total / life) * 100))} % of its life` : 'for nothing so far'}</h3>
+      <h3>
+        Waited{' '}
+        {total > 0
+          ? `${Math.min(100, Math.round((total / life) * 100))} % of its life`
+          : 'for nothing so far'}
+      </h3>
       <div class="waited">
         {named.map(({ block, ms }) => (
           <span key={block} class={block} style={{ width: `${Math.min(100, (ms / life) * 100)}%` }} />
@@ -136,14 +147,21 @@ function markName({ type, detail }: Mark): string {
 }
 
 /** For the notices above the table. */
-export function omissions(omitted: { frames: number; seen: number; events: number; streams: number; rows: number }): string[] {
+export function omissions(omitted: {
+  frames: number;
+  seen: number;
+  events: number;
+  streams: number;
+  rows: number;
+}): string[] {
   const notices: string[] = [];
   if (omitted.frames > 0) {
-    const share = ((1 - omitted.frames / omitted.seen) * 100).toPrecision(2);
-    notices.push(`frames are sampled: ${share} % are listed, ${counted(omitted.frames, 'frame')} are only counted`);
+    const all = counted(omitted.seen, 'frame');
+    notices.push(`sampled: ${count(omitted.seen - omitted.frames)} of ${all} are listed, some of every kind`);
   }
   if (omitted.events > 0) notices.push(`${counted(omitted.events, 'event')} came too fast to be listed`);
-  if (omitted.streams > 0) notices.push(`${counted(omitted.streams, 'short stream')} came and went without a row`);
+  if (omitted.streams > 0)
+    notices.push(`${counted(omitted.streams, 'short stream')} came and went without a row`);
   if (omitted.rows > 0) notices.push(`${counted(omitted.rows, 'ended stream')} no longer listed`);
   return notices;
 }

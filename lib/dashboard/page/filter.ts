@@ -10,7 +10,13 @@ export interface Filterable {
 export type Filter = (line: Filterable) => boolean;
 
 const comparison = /^([a-z]+)([<>])(\d+(?:\.\d+)?)(k|m|g|s|min)?$/;
-const factors: Readonly<Record<string, number>> = { k: 1024, m: 1024 ** 2, g: 1024 ** 3, s: 1000, min: 60_000 };
+const factors: Readonly<Record<string, number>> = {
+  k: 1024,
+  m: 1024 ** 2,
+  g: 1024 ** 3,
+  s: 1000,
+  min: 60_000,
+};
 
 /**
  * Words that must all be there: `upload state:open in>1m -blocked:reader`. A minus negates; `field:value` looks for a

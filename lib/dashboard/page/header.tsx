@@ -37,7 +37,10 @@ export function Header({ session, theme, onTheme, onHelp, onFile }: Props): VNod
         {status === 'replay' ? 'replay' : status === 'paused' ? 'paused' : links[link]}
       </span>
       <dl class="totals">
-        <Total name="connections" value={all.filter(({ state }) => state === 'open' || state === 'going-away').length} />
+        <Total
+          name="connections"
+          value={all.filter(({ state }) => state === 'open' || state === 'going-away').length}
+        />
         <Total name="live" value={total(({ live }) => live)} />
         <Total name="opened" value={total(({ opened }) => opened)} />
         <Total name="resets" value={total(({ resets }) => resets)} isBad />

@@ -62,9 +62,9 @@ export function Help({ onClose }: { onClose: () => void }): VNode {
           <h3>Lanes</h3>
           {list(marks)}
           <p class="hint">
-            Bars above the line are bytes in, below it bytes out, on a logarithmic scale. The ribbon at the bottom says
-            what the stream waited for: <b class="window">window</b>, <b class="transport">transport</b> or{' '}
-            <b class="reader">reader</b>.
+            Bars above the line are bytes in, below it bytes out, on a logarithmic scale. The ribbon at the
+            bottom says what the stream waited for: <b class="window">window</b>,{' '}
+            <b class="transport">transport</b> or <b class="reader">reader</b>.
           </p>
         </section>
       </div>

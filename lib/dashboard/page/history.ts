@@ -25,7 +25,7 @@ export class History {
     this.rateOut.push(rateOut);
     this.rtt.push(rtt);
     this.rttWorst.push(rttWorst);
-    this.waiting.forEach((column, index) => column.push(waiting[index + 1] ?? 0));
+    for (const [index, column] of this.waiting.entries()) column.push(waiting[index + 1] ?? 0);
     if (this.times.length > mostPoints * 1.1) this.#drop(this.times.length - mostPoints);
   }
 

@@ -10,6 +10,14 @@ export class Lane {
   /** What the stream waited for: a number of `blocks`. */
   readonly block: Uint8Array = new Uint8Array(lanePoints);
 
+  /** What has happened from `first` to `last`, both included, in even parts. */
+  spread(first: number, last: number, bytesIn: number, bytesOut: number, block: number): void {
+    const count = last - first + 1;
+    for (let bucket = first; bucket <= last; bucket++) {
+      this.add(bucket, bytesIn / count, bytesOut / count, block);
+    }
+  }
+
   add(bucket: number, bytesIn: number, bytesOut: number, block: number): void {
     const at = ((bucket % lanePoints) + lanePoints) % lanePoints;
     if (this.stamps[at] !== bucket) {

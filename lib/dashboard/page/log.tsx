@@ -93,14 +93,9 @@ export function Log({ store, query, connection, onOpen }: Props): VNode {
   const lines = matching(store, frozen?.lines ?? store.lines, filter);
   const fresh = frozen === null ? 0 : store.linesSeen - frozen.seen;
   return (
-    // biome-ignore lint/a11y/useSemanticElements: a table whose rows come and go with scrolling
     <div class="table log" role="table" aria-label="Log" aria-rowcount={lines.length}>
-      {/* biome-ignore lint/a11y/useSemanticElements: as above */}
-      {/* biome-ignore lint/a11y/useFocusableInteractive: nothing to do there */}
       <div class="row head" role="row">
         {['Time', '', 'Frame or event', 'Stream', 'Size', 'Detail'].map((name) => (
-          // biome-ignore lint/a11y/useSemanticElements: as above
-          // biome-ignore lint/a11y/useFocusableInteractive: nothing to do there
           <div key={name} class={`cell${name === 'Size' ? ' number' : ''}`} role="columnheader">
             {name}
           </div>
@@ -143,8 +138,6 @@ function Line(props: { line: LogLine; store: Store; top: number; onOpen: (key: n
   if ('frame' in line) {
     const [at, connection, direction, name, id, length, flags] = line.frame;
     return (
-      // biome-ignore lint/a11y/useSemanticElements: as above
-      // biome-ignore lint/a11y/useFocusableInteractive: nothing to do there
       <div class="row frame" role="row" style={style}>
         <span class="cell">{time(at)}</span>
         <span class={`cell dir ${direction === 0 ? 'in' : 'out'}`}>{direction === 0 ? '↓ in' : '↑ out'}</span>
@@ -161,9 +154,6 @@ function Line(props: { line: LogLine; store: Store; top: number; onOpen: (key: n
   const [at, type, connection, key, detail] = line.event;
   const row = store.rows.get(key);
   return (
-    // biome-ignore lint/a11y/useSemanticElements: as above
-    // biome-ignore lint/a11y/useKeyWithClickEvents: the table of streams leads there too
-    // biome-ignore lint/a11y/useFocusableInteractive: as above
     <div class={`row event ${type}`} role="row" style={style} onClick={() => row && onOpen(key)}>
       <span class="cell">{time(at)}</span>
       <span class="cell dir">event</span>

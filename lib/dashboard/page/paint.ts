@@ -39,8 +39,8 @@ export interface LaneBox {
   readonly bucketMs: number;
 }
 
-/** Sixteen mebibytes in one bucket are as high as a bar can be. */
-const highest = 24;
+/** A mebibyte in one bucket is as high as a bar can be. */
+const highest = 20;
 
 /** Draws one stream's lane: its life, what went in above and out below, what it waited for, and what happened to it. */
 export function paintLane(context: CanvasRenderingContext2D, row: Row, box: LaneBox, palette: Palette): void {
@@ -81,13 +81,15 @@ function paintBytes(
     const at = ((bucket % lanePoints) + lanePoints) % lanePoints;
     if (lane.stamps[at] !== bucket) continue;
     // A message tells what has happened before it.
-    const left = Math.max(x, x + (bucket * bucketMs - from) * scale);
-    const w = Math.min(barWidth, x + width - left);
+    const begin = x + (bucket * bucketMs - from) * scale;
+    // Whole pixels, or there would be seams between the bars.
+    const left = Math.round(Math.max(x, begin));
+    const w = Math.round(Math.min(begin + barWidth, x + width)) - left;
     if (w <= 0) continue;
     const block = lane.block[at] as number;
     if (block !== 0) {
       context.fillStyle = palette.blocks[block] as string;
-      context.fillRect(left, y + height - 3, w + 0.5, 3);
+      context.fillRect(left, y + height - 3, w, 3);
     }
     const up = heightOf(lane.bytesIn[at] as number) * half;
     if (up > 0) {
@@ -103,7 +105,7 @@ function paintBytes(
 }
 
 function heightOf(bytes: number): number {
-  return bytes <= 0 ? 0 : Math.min(1, 0.12 + (Math.log2(1 + bytes) / highest) * 0.88);
+  return bytes <= 0 ? 0 : Math.min(1, 0.1 + (Math.log2(1 + bytes) / highest) * 0.9);
 }
 
 /** Opens are rings, half-closes are half discs, resets are crosses, closes are bars: shapes, not only colours. */

@@ -108,15 +108,7 @@ class Translator {
         break;
       case 'rxmux:frame': {
         const { direction, frame, stream_id, length, flags } = data;
-        this.#frames.push([
-          time,
-          connection.id,
-          direction === 'in' ? 0 : 1,
-          frame,
-          stream_id,
-          length,
-          flags,
-        ]);
+        this.#frames.push([time, connection.id, direction === 'in' ? 0 : 1, frame, stream_id, length, flags]);
         break;
       }
       case 'rxmux:connection_closed':

@@ -61,6 +61,8 @@ export type LogLine = { readonly frame: FrameRow } | { readonly event: EventRow 
 const mostEndedRows = 1000;
 const mostLines = 5000;
 const mostMarks = 200;
+/** Buckets that one message is spread over at most. */
+const mostSpread = 20;
 
 /** Everything the page knows. Changed in place by messages; `version` counts the changes. */
 export class Store {
@@ -85,6 +87,7 @@ export class Store {
   rowsDropped = 0;
   readonly history: History = new History();
   #ended: number[] = [];
+  #before = 0;
 
   /** Live rows and those that ended lately. */
   get live(): number {
@@ -94,6 +97,7 @@ export class Store {
   apply(tick: Tick): void {
     if (tick.isWhole) this.clear();
     const before = this.at;
+    this.#before = before;
     this.at = tick.at;
     this.heardAt = performance.now();
     this.everyMs = tick.everyMs;
@@ -165,7 +169,7 @@ export class Store {
   }
 
   #takeFigures(figures: readonly number[], isWhole: boolean): void {
-    const bucket = Math.floor(this.at / this.bucketMs);
+    const [first, bucket] = this.#buckets();
     for (let i = 0; i < figures.length; i += figuresPerStream) {
       const row = this.rows.get(figures[i] as number);
       if (row === undefined) continue;
@@ -176,7 +180,7 @@ export class Store {
       const newOut = isWhole ? 0 : bytesOut - row.bytesOut;
       if (newIn > 0 || newOut > 0 || block !== 0) {
         row.lane ??= new Lane();
-        row.lane.add(bucket, newIn, newOut, block);
+        row.lane.spread(first, bucket, newIn, newOut, block);
       }
       this.#setRates(row, newIn, newOut);
       row.bytesIn = bytesIn;
@@ -188,6 +192,13 @@ export class Store {
       if (block !== row.block) this.#setBlock(row, block);
       this.#setState(row, streamStates[figures[i + 1] as number] as StreamState);
     }
+  }
+
+  /** The buckets of time that a message is about. */
+  #buckets(): [number, number] {
+    const last = Math.floor(this.at / this.bucketMs);
+    const first = Math.floor(this.#before / this.bucketMs) + 1;
+    return [Math.min(last, Math.max(first, last - mostSpread)), last];
   }
 
   #setRates(row: Row, newIn: number, newOut: number): void {
@@ -259,14 +270,14 @@ export class Store {
   /** What follows from all of a message: rates of silent streams, and the points of the charts. */
   #settle(): void {
     const waiting = new Map<number, number[]>();
-    const bucket = Math.floor(this.at / this.bucketMs);
+    const [first, bucket] = this.#buckets();
     for (const row of this.rows.values()) {
       if (row.seenAt < this.at && (row.rateIn > 0 || row.rateOut > 0)) {
         row.rateIn = fade(row.rateIn, this.everyMs);
         row.rateOut = fade(row.rateOut, this.everyMs);
       }
       if (row.block === 0) continue;
-      row.lane?.add(bucket, 0, 0, row.block);
+      row.lane?.spread(first, bucket, 0, 0, row.block);
       const counts = waiting.get(row.connection) ?? [0, 0, 0, 0];
       counts[row.block] = (counts[row.block] ?? 0) + 1;
       waiting.set(row.connection, counts);

@@ -4,6 +4,7 @@ import { blocks, unlimited } from '../messages.js';
 import { bytes, duration, rate } from './format.js';
 import { paintLane, paletteOf } from './paint.js';
 import type { Row, Store } from './store.js';
+import { useKeys } from './use-keys.js';
 import { rangeOf, VirtualList } from './virtual-list.js';
 
 /** What the table can be ordered by. */
@@ -34,12 +35,23 @@ interface Props {
   readonly isStill: boolean;
 }
 
-const columns: readonly { key: SortKey; name: string; hint: string; isNumber?: boolean; inTimeline?: boolean }[] = [
+const columns: readonly {
+  key: SortKey;
+  name: string;
+  hint: string;
+  isNumber?: boolean;
+  inTimeline?: boolean;
+}[] = [
   { key: 'stream', name: 'Stream', hint: 'id and label, headers', inTimeline: true },
   { key: 'state', name: 'State', hint: 'opening, open, half-closed, closed, reset', inTimeline: true },
   { key: 'in', name: 'In', hint: 'bytes received, and their rate', isNumber: true },
   { key: 'out', name: 'Out', hint: 'bytes sent, and their rate', isNumber: true },
-  { key: 'window', name: 'Window left', hint: 'what may be sent, and received, before more credit is needed', isNumber: true },
+  {
+    key: 'window',
+    name: 'Window left',
+    hint: 'what may be sent, and received, before more credit is needed',
+    isNumber: true,
+  },
   { key: 'queue', name: 'Queue', hint: 'bytes that wait: to be read, to be sent', isNumber: true },
   { key: 'age', name: 'Age', hint: 'since it was opened, until it was over', isNumber: true },
   { key: 'blocked', name: 'Blocked on', hint: 'what the stream waits for', inTimeline: true },
@@ -59,32 +71,38 @@ export function Streams(props: Props): VNode {
   shown.current = props;
   useLanes(canvas, scroller, shown, height);
 
-  const move = (event: KeyboardEvent): void => {
+  const move = (by: number): void => {
     const index = rows.findIndex(({ key }) => key === selected);
-    const page = Math.floor((scroller.current?.clientHeight ?? 0) / height);
-    const by = { ArrowDown: 1, j: 1, ArrowUp: -1, k: -1, PageDown: page, PageUp: -page }[event.key];
-    if (by !== undefined || event.key === 'Home' || event.key === 'End') {
-      const wanted = event.key === 'Home' ? 0 : event.key === 'End' ? rows.length - 1 : index + (by ?? 0);
-      const next = Math.min(rows.length - 1, Math.max(0, wanted));
-      const row = rows[next];
-      if (row === undefined) return;
-      event.preventDefault();
-      onSelect(row.key);
-      show(scroller.current, next, height);
-    } else if (event.key === 'Enter' && selected !== null) onOpen(selected);
+    const next = Math.min(rows.length - 1, Math.max(0, index + by));
+    const row = rows[next];
+    if (row === undefined) return;
+    onSelect(row.key);
+    show(scroller.current, next, height);
   };
+  const page = (): number => Math.floor((scroller.current?.clientHeight ?? 0) / height);
+  useKeys({
+    ArrowDown: () => move(1),
+    ArrowUp: () => move(-1),
+    j: () => move(1),
+    k: () => move(-1),
+    PageDown: () => move(page()),
+    PageUp: () => move(-page()),
+    Home: () => move(-rows.length),
+    End: () => move(rows.length),
+    Enter: () => selected !== null && onOpen(selected),
+  });
 
   const head = columns.filter(({ inTimeline }) => !isTimeline || inTimeline);
   const now = store.now();
   return (
-    // biome-ignore lint/a11y/useSemanticElements: a table whose rows come and go with scrolling
-    <div class={`table${isTimeline ? ' timeline' : ''}`} role="table" aria-label="Streams" aria-rowcount={rows.length}>
-      {/* biome-ignore lint/a11y/useSemanticElements: as above */}
-      {/* biome-ignore lint/a11y/useFocusableInteractive: its cells have buttons */}
+    <div
+      class={`table${isTimeline ? ' timeline' : ''}`}
+      role="table"
+      aria-label="Streams"
+      aria-rowcount={rows.length}
+    >
       <div class="row head" role="row">
         {head.map(({ key, name, hint, isNumber }) => (
-          // biome-ignore lint/a11y/useSemanticElements: as above
-          // biome-ignore lint/a11y/useFocusableInteractive: it has a button
           <div
             key={key}
             class={`cell ${key}${isNumber ? ' number' : ''}`}
@@ -97,8 +115,6 @@ export function Streams(props: Props): VNode {
             </button>
           </div>
         ))}
-        {/* biome-ignore lint/a11y/useSemanticElements: as above */}
-        {/* biome-ignore lint/a11y/useFocusableInteractive: nothing to do there */}
         <div class="cell lane axis" role="columnheader">
           <Axis {...props.timeRange()} isReplay={store.fixedNow !== null} />
         </div>
@@ -108,7 +124,6 @@ export function Streams(props: Props): VNode {
         rowHeight={height}
         scroller={scroller}
         label="streams"
-        onKeyDown={move}
         renderRow={(index) => {
           const row = rows[index] as Row;
           return (
@@ -144,13 +159,19 @@ interface LineProps {
   readonly onOpen: (key: number) => void;
 }
 
-function StreamLine({ row, now, top, protocol, connection, isTimeline, isSelected, onOpen }: LineProps): VNode {
+function StreamLine({
+  row,
+  now,
+  top,
+  protocol,
+  connection,
+  isTimeline,
+  isSelected,
+  onOpen,
+}: LineProps): VNode {
   const isOver = row.endedAt !== null;
   const preview = row.headers.map(([name, value]) => `${name}: ${value}`).join('  ');
   return (
-    // biome-ignore lint/a11y/useSemanticElements: as above
-    // biome-ignore lint/a11y/useKeyWithClickEvents: the scroller takes the keys
-    // biome-ignore lint/a11y/useFocusableInteractive: the scroller has the focus
     <div
       class={`row${isOver ? ' over' : ''}${isSelected ? ' selected' : ''}`}
       role="row"
@@ -161,7 +182,10 @@ function StreamLine({ row, now, top, protocol, connection, isTimeline, isSelecte
       onClick={() => onOpen(row.key)}
     >
       <Cell name="stream">
-        <span class={`side ${row.origin}`} title={row.origin === 'local' ? 'opened by this end' : 'opened by the peer'}>
+        <span
+          class={`side ${row.origin}`}
+          title={row.origin === 'local' ? 'opened by this end' : 'opened by the peer'}
+        >
           {row.origin === 'local' ? '↗' : '↙'}
         </span>
         <span class="names">
@@ -187,8 +211,8 @@ function StreamLine({ row, now, top, protocol, connection, isTimeline, isSelecte
             <small>{isOver ? '' : `in ${windowText(row.receiveWindow)}`}</small>
           </Cell>
           <Cell name="queue" isNumber>
-            <span>{row.queuedOut + row.queuedIn === 0 ? '–' : bytes(row.queuedOut + row.queuedIn)}</span>
-            <small>{row.queuedIn > 0 ? `${bytes(row.queuedIn)} unread` : ''}</small>
+            <span>{row.queuedOut === 0 ? '–' : bytes(row.queuedOut)}</span>
+            <small>{row.queuedIn > 0 ? `in ${bytes(row.queuedIn)}` : ''}</small>
           </Cell>
           <Cell name="age" isNumber>
             {duration((row.endedAt ?? now) - row.openedAt)}
@@ -205,7 +229,6 @@ function StreamLine({ row, now, top, protocol, connection, isTimeline, isSelecte
 
 function Cell(props: { name: string; isNumber?: boolean; children: preact.ComponentChildren }): VNode {
   return (
-    // biome-ignore lint/a11y/useSemanticElements: as above
     <div class={`cell ${props.name}${props.isNumber ? ' number' : ''}`} role="cell">
       {props.children}
     </div>
@@ -226,17 +249,22 @@ function windowText(window: number): string {
 }
 
 const stateNames: Readonly<Record<string, string>> = {
-  'half-closed-local': 'half-closed, ours',
-  'half-closed-remote': 'half-closed, theirs',
+  'half-closed-local': 'half-closed',
+  'half-closed-remote': 'half-closed',
+};
+const stateDetails: Readonly<Record<string, string>> = {
+  'half-closed-local': 'by this end',
+  'half-closed-remote': 'by the peer',
 };
 
 /** A stream's state, and for a reset why. */
 export function StateTag({ row }: { row: Row }): VNode {
+  const detail = row.state === 'reset' ? row.resetDetail : stateDetails[row.state];
   return (
     <span class={`state-tag ${row.state}`} title={row.resetDetail}>
       <span class="names">
         <span>{stateNames[row.state] ?? row.state}</span>
-        {row.state === 'reset' && <small>{row.resetDetail}</small>}
+        {detail && <small>{detail}</small>}
       </span>
     </span>
   );

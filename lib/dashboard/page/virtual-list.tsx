@@ -11,7 +11,6 @@ interface Props {
   readonly renderRow: (index: number) => VNode;
   readonly children?: ComponentChildren;
   readonly label: string;
-  readonly onKeyDown?: (event: KeyboardEvent) => void;
 }
 
 /** Which rows a scroller of a fixed row height shows. */
@@ -23,7 +22,7 @@ export function rangeOf(scroller: HTMLElement, rowHeight: number, count: number)
 
 /** A list of which only the visible rows exist, however long it is. */
 export function VirtualList(props: Props): VNode {
-  const { count, rowHeight, scroller, renderRow, children, label, onKeyDown } = props;
+  const { count, rowHeight, scroller, renderRow, children, label } = props;
   const [, redraw] = useState(0);
   useEffect(() => {
     const element = scroller.current;
@@ -51,8 +50,7 @@ export function VirtualList(props: Props): VNode {
   for (let i = Math.max(0, first - spare); i < Math.min(count, last + spare); i++) rows.push(renderRow(i));
   return (
     <div class="viewport">
-      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reachable by keyboard */}
-      <div class="scroller" ref={scroller} tabIndex={0} role="rowgroup" aria-label={label} onKeyDown={onKeyDown}>
+      <div class="scroller" ref={scroller} tabIndex={0} role="rowgroup" aria-label={label}>
         <div class="rows" style={{ height: `${count * rowHeight}px` }}>
           {rows}
         </div>
