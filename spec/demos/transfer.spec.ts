@@ -424,7 +424,14 @@ async function run(
   const stderr = recorder();
   const startServer = (request: Parameters<typeof serve>[0]): Promise<RunningServer> =>
     serve(request, faults);
-  const exitCode = await runJob(args, { stdout, stderr, env: {}, startServer, ...surroundings });
+  // Without it the dashboard would stay; that has specs of its own.
+  const exitCode = await runJob(['--once', ...args], {
+    stdout,
+    stderr,
+    env: {},
+    startServer,
+    ...surroundings,
+  });
   return { exitCode, text: stdout.text, errors: stderr.text };
 }
 
