@@ -13,7 +13,6 @@ export const streamStates: readonly StreamState[] = [
 
 /** What a stream waits for, in the order of their numbers in `Tick.figures`; 0 is nothing. */
 export const blocks = ['', 'window', 'transport', 'reader'] as const;
-type Block = (typeof blocks)[number];
 
 /** One connection. Sent when it appears, and again when a figure of it has changed. */
 export interface ConnectionRow {
