@@ -10,26 +10,28 @@ export class FrameSample {
   /** Seen and not kept. */
   omitted = 0;
   readonly #connection: number;
-  readonly #kinds: Map<string, number> = new Map();
+  /** Kept of each name, by direction. */
+  readonly #kept: readonly [Map<string, number>, Map<string, number>] = [new Map(), new Map()];
 
   constructor(connection: number) {
     this.#connection = connection;
   }
 
   add({ direction, at, name, streamId, length, flags }: FrameEvent): void {
-    const kind = direction === 'in' ? name : `>${name}`;
-    const count = this.#kinds.get(kind) ?? 0;
+    const way = direction === 'in' ? 0 : 1;
+    const kept = this.#kept[way];
+    const count = kept.get(name) ?? 0;
     if (count >= mostOfAKind) {
       this.omitted++;
       return;
     }
-    this.#kinds.set(kind, count + 1);
-    this.rows.push([at, this.#connection, direction === 'in' ? 0 : 1, name, streamId, length, flags]);
+    kept.set(name, count + 1);
+    this.rows.push([at, this.#connection, way, name, streamId, length, flags]);
   }
 
   clear(): void {
     if (this.rows.length > 0) this.rows = [];
-    this.#kinds.clear();
+    for (const kept of this.#kept) kept.clear();
     this.omitted = 0;
   }
 }

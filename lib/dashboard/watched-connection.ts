@@ -25,7 +25,7 @@ export interface WatchedStream {
 /** Streams that are over and still listed, for a page opened later. */
 const mostEnded = 256;
 /** Lifecycle events kept between two messages; beyond that they are counted. */
-const mostEvents = 2000;
+const mostEvents = 4000;
 /** Streams that ended between two messages and are told one by one; beyond that they are counted. */
 const mostJustEnded = 1000;
 

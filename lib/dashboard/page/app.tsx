@@ -12,8 +12,9 @@ import { Log } from './log.js';
 import { ReplayBar } from './replay-bar.js';
 import type { Session } from './session.js';
 import type { Row, Store } from './store.js';
-import { type Sort, type SortKey, Streams, type TimeRange } from './streams.js';
+import { type Sort, type SortKey, Streams } from './streams.js';
 import { useKeys } from './use-keys.js';
+import type { TimeRange } from './use-lanes.js';
 
 type Tab = 'streams' | 'timeline' | 'log';
 const tabs: readonly { id: Tab; name: string }[] = [
@@ -191,7 +192,6 @@ export function App({ session }: { session: Session }): VNode {
               }}
               onOpen={open}
               timeRange={timeRange}
-              isStill={session.isPaused}
             />
           )}
         </section>

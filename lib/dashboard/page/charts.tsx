@@ -2,7 +2,7 @@ import type { VNode } from 'preact';
 import { Chart } from './chart.js';
 import { duration, rate } from './format.js';
 import type { Store } from './store.js';
-import type { TimeRange } from './streams.js';
+import type { TimeRange } from './use-lanes.js';
 
 const throughput = [
   { label: 'in', color: 'in', isFilled: true },

@@ -1,23 +1,17 @@
 import type { VNode } from 'preact';
-import { useEffect, useRef } from 'preact/hooks';
+import { useRef } from 'preact/hooks';
 import { blocks, unlimited } from '../messages.js';
 import { bytes, duration, rate } from './format.js';
-import { paintLane, paletteOf } from './paint.js';
 import type { Row, Store } from './store.js';
 import { useKeys } from './use-keys.js';
-import { rangeOf, VirtualList } from './virtual-list.js';
+import { type TimeRange, useLanes } from './use-lanes.js';
+import { VirtualList } from './virtual-list.js';
 
 /** What the table can be ordered by. */
 export type SortKey = 'stream' | 'state' | 'in' | 'out' | 'window' | 'queue' | 'age' | 'blocked';
 export interface Sort {
   readonly key: SortKey;
   readonly isFalling: boolean;
-}
-
-/** What part of time the lanes show. */
-export interface TimeRange {
-  readonly from: number;
-  readonly to: number;
 }
 
 interface Props {
@@ -32,7 +26,6 @@ interface Props {
   readonly onSelect: (key: number | null) => void;
   readonly onOpen: (key: number) => void;
   readonly timeRange: () => TimeRange;
-  readonly isStill: boolean;
 }
 
 const columns: readonly {
@@ -323,54 +316,4 @@ function show(scroller: HTMLElement | null, index: number, height: number): void
   else if (top + height > scroller.scrollTop + scroller.clientHeight) {
     scroller.scrollTop = top + height - scroller.clientHeight;
   }
-}
-
-/** Draws the lanes of the rows in view, with every frame of the screen. */
-function useLanes(
-  canvas: { readonly current: HTMLCanvasElement | null },
-  scroller: { readonly current: HTMLDivElement | null },
-  shown: { readonly current: Props },
-  rowHeight: number,
-): void {
-  useEffect(() => {
-    let frame = 0;
-    let drawn = '';
-    const draw = (): void => {
-      frame = requestAnimationFrame(draw);
-      const [element, list] = [canvas.current, scroller.current];
-      const { store, rows, isStill, timeRange } = shown.current;
-      if (element === null || list === null) return;
-      const lane = list.querySelector<HTMLElement>('.row .cell.lane');
-      const { clientWidth: width, clientHeight: height } = list;
-      const { from, to } = timeRange();
-      // Nothing moves: an idle page takes no power.
-      const state = `${isStill} ${store.version} ${Math.round(to)} ${list.scrollTop} ${width} ${height} ${rows.length}`;
-      if (state === drawn && (isStill || store.fixedNow !== null)) return;
-      drawn = state;
-      const ratio = devicePixelRatio;
-      if (element.width !== Math.round(width * ratio) || element.height !== Math.round(height * ratio)) {
-        element.width = Math.round(width * ratio);
-        element.height = Math.round(height * ratio);
-        element.style.width = `${width}px`;
-        element.style.height = `${height}px`;
-      }
-      const context = element.getContext('2d') as CanvasRenderingContext2D;
-      context.setTransform(ratio, 0, 0, ratio, 0, 0);
-      context.clearRect(0, 0, width, height);
-      if (lane === null || lane.offsetWidth === 0) return;
-      const palette = paletteOf(element);
-      const { offsetLeft: x, offsetTop: laneTop, offsetWidth: laneWidth, offsetHeight: laneHeight } = lane;
-      context.fillStyle = palette.faint;
-      for (const part of [0.25, 0.5, 0.75]) context.fillRect(Math.round(x + laneWidth * part), 0, 1, height);
-      const [first, last] = rangeOf(list, rowHeight, rows.length);
-      const now = store.now();
-      for (let i = first; i < last; i++) {
-        const y = i * rowHeight - list.scrollTop + laneTop;
-        const box = { x, y, width: laneWidth, height: laneHeight, from, to, now, bucketMs: store.bucketMs };
-        paintLane(context, rows[i] as Row, box, palette);
-      }
-    };
-    frame = requestAnimationFrame(draw);
-    return () => cancelAnimationFrame(frame);
-  }, [canvas, scroller, shown, rowHeight]);
 }
