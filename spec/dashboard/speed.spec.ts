@@ -1,3 +1,4 @@
+import type { Page } from 'playwright-core';
 import type { Provider } from 'rxmux';
 import { type Dashboard, dashboard } from 'rxmux/dashboard';
 import { framer } from 'rxmux/framer';
@@ -17,12 +18,6 @@ const roundMs = isJudged ? 4000 : 1000;
 const limits = { maxStreams: 4096, backlog: 4096 };
 
 jest.setTimeout(120_000);
-
-/** What a page notes about itself while it runs. */
-interface Noted {
-  tasks: number[];
-  frames: number;
-}
 
 describeWithPeer('2,000 streams in Chromium', peers.chromium, () => {
   let browser: Browser;
@@ -46,43 +41,27 @@ describeWithPeer('2,000 streams in Chromium', peers.chromium, () => {
 
   it('keep the page and the traffic going', async () => {
     const { page, complaints } = await browser.open(await board.address);
-    await page.evaluate(() => {
-      const noted: Noted = { tasks: [], frames: 0 };
-      Object.assign(window, { noted });
-      new PerformanceObserver((list) => {
-        for (const { duration } of list.getEntries()) noted.tasks.push(Math.round(duration));
-      }).observe({ type: 'longtask' });
-      const count = (): void => {
-        noted.frames++;
-        requestAnimationFrame(count);
-      };
-      requestAnimationFrame(count);
-    });
+    const tasks = await watchTasks(page);
     const ratios: number[] = [];
-    const rates: number[] = [];
     for (let round = 0; round < rounds; round++) {
       const without = await traffic();
-      const before = await page.evaluate(() => (window as unknown as { noted: Noted }).noted.frames);
-      const since = performance.now();
       const watched = await traffic(async (provider) => {
         board.named(`round ${round}`)(provider);
         await page.locator('[data-total="live"] dd', { hasText: '2,000' }).waitFor();
       });
-      const after = await page.evaluate(() => (window as unknown as { noted: Noted }).noted.frames);
-      rates.push(((after - before) * 1000) / (performance.now() - since));
       ratios.push(watched / without);
     }
-    const tasks = await page.evaluate(() => (window as unknown as { noted: Noted }).noted.tasks);
-    const longest = Math.max(0, ...tasks);
+    const { longestMs, longestWallMs } = await tasks.stop();
     const ratio = ratios.sort((a, b) => a - b)[Math.floor(ratios.length / 2)] as number;
-    const fps = Math.min(...rates);
     process.stdout.write(
-      `2,000 streams: longest task ${longest} ms (target < 100), ${fps.toFixed(0)} frames a second, ` +
-        `${((ratio - 1) * 100).toFixed(1)} % more processor time per byte (target < 10)\n`,
+      `2,000 streams: the page's longest task took ${longestMs} ms of processor time (target < 100) and ` +
+        `${longestWallMs} ms on the clock; ${((ratio - 1) * 100).toFixed(1)} % more processor time per byte ` +
+        `for the traffic (target < 10)\n`,
     );
     expect(complaints).toEqual([]);
+    expect(longestMs).toBeLessThan(100);
     if (isJudged) {
-      expect(longest).toBeLessThan(100);
+      expect(longestWallMs).toBeLessThan(100);
       expect(ratio).toBeLessThan(1.1);
     }
     await page.close();
@@ -121,3 +100,48 @@ describeWithPeer('2,000 streams in Chromium', peers.chromium, () => {
     return (user + system) / 1000 / (moved / 2 ** 20);
   }
 });
+
+/** Chromium's own record of what its main threads did. */
+interface TraceEvent {
+  readonly name: string;
+  readonly ph: string;
+  readonly pid: number;
+  readonly tid: number;
+  /** Microseconds on the clock, and of processor time. */
+  readonly dur?: number;
+  readonly tdur?: number;
+  readonly args: { readonly name?: string };
+}
+
+/** Measures the tasks of the page's main thread, as the browser itself sees them. */
+async function watchTasks(
+  page: Page,
+): Promise<{ stop(): Promise<{ longestMs: number; longestWallMs: number }> }> {
+  const session = await page.context().newCDPSession(page);
+  const events: TraceEvent[] = [];
+  session.on('Tracing.dataCollected', ({ value }) => {
+    for (const event of value) events.push(event as unknown as TraceEvent);
+  });
+  const includedCategories = ['toplevel', 'devtools.timeline', 'disabled-by-default-devtools.timeline'];
+  await session.send('Tracing.start', { transferMode: 'ReportEvents', traceConfig: { includedCategories } });
+  return {
+    stop: async () => {
+      const complete = new Promise<void>((resolve) =>
+        session.once('Tracing.tracingComplete', () => resolve()),
+      );
+      await session.send('Tracing.end');
+      await complete;
+      const isMain = new Set<string>();
+      for (const { name, args, pid, tid } of events) {
+        if (name === 'thread_name' && args.name === 'CrRendererMain') isMain.add(`${pid}.${tid}`);
+      }
+      const tasks = events.filter(
+        ({ name, ph, pid, tid }) => ph === 'X' && name.endsWith('RunTask') && isMain.has(`${pid}.${tid}`),
+      );
+      if (tasks.length < 100) throw new Error(`only ${tasks.length} tasks were recorded`);
+      const longest = (read: (event: TraceEvent) => number | undefined): number =>
+        Math.round(tasks.reduce((most, event) => Math.max(most, read(event) ?? 0), 0) / 1000);
+      return { longestMs: longest(({ tdur }) => tdur), longestWallMs: longest(({ dur }) => dur) };
+    },
+  };
+}
