@@ -81,7 +81,12 @@ class Limiter implements Waiting {
   }
 
   get isFull(): boolean {
-    return this.#open.size >= (this.#options.streams ?? Number.POSITIVE_INFINITY);
+    const { streams = Number.POSITIVE_INFINITY } = this.#options;
+    if (this.#open.size < streams) return false;
+    // Of one that has just ended its promise speaks a little later.
+    let open = 0;
+    for (const { state } of this.#open.keys()) if (state !== 'closed' && state !== 'reset') open++;
+    return open >= streams;
   }
 
   refused(headers: StreamHeaders): Stream {

@@ -18,7 +18,7 @@ import { iterate, readableOf, writableOf } from '../core/views.js';
 import { type MovingSource, movingSource, type Recorder } from './moving-source.js';
 
 /** What is kept of a stream that has no answer yet, so that it can be sent again elsewhere. */
-export const replayBytes: number = 64 * 1024;
+const replayBytes = 64 * 1024;
 
 /** Bytes that were given at once are among what is kept. */
 const wholeSource: MovingSource = { isExhausted: true, attempt: () => '', close: () => {} };
@@ -43,6 +43,8 @@ interface Sending {
 export class SpanStream implements Stream, Recorder {
   readonly id: number;
   readonly origin: 'local' | 'remote' = 'local';
+  /** The stream of a connection whose end of the sending half was told as an event: one of a later attempt is no news. */
+  endToldOf: Stream | null = null;
   #inner: Stream;
   readonly #reopen: Reopen;
   #isSettled = false;
@@ -193,8 +195,11 @@ export class SpanStream implements Stream, Recorder {
     return new Observable((subscriber) => {
       let last: StreamState | undefined;
       const tell = (state: StreamState): void => {
-        if (state !== last) subscriber.next(state);
+        // Sent again elsewhere, a stream that had ended its half goes through the beginning once more.
+        const isBack = last === 'half-closed-local' && (state === 'opening' || state === 'open');
+        if (state === last || isBack) return;
         last = state;
+        subscriber.next(state);
       };
       const attach = (inner: Stream): void => {
         const over = (): void => {

@@ -13,7 +13,7 @@ import type {
 } from '../api.js';
 import { StreamError } from '../core/errors.js';
 import { toHeaders } from '../core/headers.js';
-import { type Deferred, deferred, handled, reject, rejected } from '../core/promises.js';
+import { abortable, type Deferred, deferred, handled, reject, rejected } from '../core/promises.js';
 import { AcceptQueue } from './accept-queue.js';
 import { FailedStream } from './failed-stream.js';
 import { Member, type SpanMember } from './span-member.js';
@@ -336,6 +336,10 @@ class SpanProvider implements Span {
       subscriber.next(known === stream ? event : { ...event, stream: known });
       return;
     }
+    if (event.type === 'end' && stream.state === 'half-closed-local') {
+      shown.endToldOf ??= stream;
+      if (shown.endToldOf !== stream) return;
+    }
     const told = { ...event, stream: shown };
     if (event.type !== 'reset' || shown.isSettled) subscriber.next(told);
     else {
@@ -355,10 +359,13 @@ class SpanProvider implements Span {
     return rejected(new StreamError('closed', 'no connection is live, so that there is none to ping'));
   }
 
-  close(options?: { signal?: AbortSignal }): Promise<void> {
-    const closing = [...this.#members.keys()].map((provider) => provider.close(options));
+  close({ signal }: { signal?: AbortSignal } = {}): Promise<void> {
+    const providers = [...this.#members.keys()];
+    // First of all: whoever supplies connections is not to replace those that are closed now.
     this.#complete();
-    return handled(Promise.all([...closing, this.closed]).then(() => {}));
+    const closing = providers.map((provider) => provider.close());
+    const all = Promise.all([...closing, this.closed]).then(() => {});
+    return handled(signal === undefined ? all : abortable(all, signal, () => this.abort(signal.reason)));
   }
 
   abort(reason?: unknown): void {

@@ -31,6 +31,12 @@ export function trace(write: (text: string) => void, options: TraceOptions = {})
 
 let connections = 0;
 
+/** The decimals of a time, ready made: printing a double of seventeen digits takes longer than the rest of a record. */
+const thousandths: readonly string[] = Array.from(
+  { length: 1000 },
+  (_, index) => `.${String(index).padStart(3, '0')}`,
+);
+
 /** Text is put together by hand: three times as fast as JSON.stringify, and every stream makes four records. */
 class Tracer {
   readonly #provider: Provider;
@@ -39,6 +45,8 @@ class Tracer {
   readonly #clock: Clock;
   readonly #redact: Redactor;
   #text = '';
+  #millisecond = -1;
+  #digits = '';
   #cancel: (() => void) | null = null;
   #over = false;
 
@@ -55,7 +63,7 @@ class Tracer {
     this.#put(JSON.stringify(headerOf(this.#provider, this.#options)));
     const { protocol, role, local, remote, features } = info;
     this.#record(this.#clock.now(), 'connection_started', { protocol, role, local, remote, features });
-    for (const stream of streams.values()) this.#opened(stream, this.#clock.now());
+    for (const stream of streams.values()) this.#opened(stream, this.#clock.now(), stream.stats.openedAt);
     events$.subscribe({ next: (event) => this.#told(event), error: () => {} });
     if (this.#options.frames) frames$.subscribe({ next: (frame) => this.#framed(frame), error: () => {} });
     this.#scheduleStats();
@@ -79,7 +87,7 @@ class Tracer {
     switch (type) {
       case 'open':
       case 'accept':
-        this.#opened(stream, at);
+        this.#opened(stream, at, at);
         break;
       case 'reply':
         this.#event(at, 'stream_replied', stream.id, `,"state":"${stream.state}"`);
@@ -103,12 +111,12 @@ class Tracer {
     }
   }
 
-  #opened(stream: Stream, at: number): void {
+  #opened(stream: Stream, at: number, openedAt: number): void {
     const label = JSON.stringify(this.#redact(stream.label));
-    const headers = JSON.stringify(redactHeaders(stream.headers, this.#redact));
-    const { origin, state, stats } = stream;
-    const rest = `,"origin":"${origin}","label":${label},"headers":${headers},"state":"${state}"`;
-    this.#event(at, 'stream_opened', stream.id, `${rest},"opened_at":${stats.openedAt}`);
+    const headers = redactHeaders(stream.headers, this.#redact);
+    const list = headers.length === 0 ? '[]' : JSON.stringify(headers);
+    const rest = `,"origin":"${stream.origin}","label":${label},"headers":${list},"state":"${stream.state}"`;
+    this.#event(at, 'stream_opened', stream.id, `${rest},"opened_at":${this.#time(openedAt)}`);
   }
 
   #framed({ at, direction, name, streamId, length, flags }: FrameEvent): void {
@@ -117,11 +125,21 @@ class Tracer {
   }
 
   #event(at: number, name: string, id: number, rest: string): void {
-    this.#put(`{"time":${at},"name":"rxmux:${name}","data":{"stream_id":${id}${rest}}}`);
+    this.#put(`{"time":${this.#time(at)},"name":"rxmux:${name}","data":{"stream_id":${id}${rest}}}`);
   }
 
   #record(at: number, name: string, data: object): void {
-    this.#put(`{"time":${at},"name":"rxmux:${name}","data":${JSON.stringify(data)}}`);
+    this.#put(`{"time":${this.#time(at)},"name":"rxmux:${name}","data":${JSON.stringify(data)}}`);
+  }
+
+  /** Milliseconds with three decimals. Most events fall into the millisecond of the one before: its digits are kept. */
+  #time(at: number): string {
+    const whole = Math.floor(at);
+    if (whole !== this.#millisecond) {
+      this.#millisecond = whole;
+      this.#digits = `${whole}`;
+    }
+    return this.#digits + (thousandths[Math.floor((at - whole) * 1000)] as string);
   }
 
   #put(json: string): void {

@@ -1,7 +1,7 @@
 /** The README's code, compiled. Nothing here runs. */
 import { filter, map, scan } from 'rxjs';
-import { pullMap } from 'rxmux';
-import { connect, framer, listen, type Stream } from 'rxmux/node';
+import { debug, handle, limit, pullMap, redial, span, trace } from 'rxmux';
+import { connect, framer, type Listener, listen, type Provider, type Stream } from 'rxmux/node';
 
 export async function twelveLines(): Promise<void> {
   const listener = await listen('tcp://127.0.0.1:0', framer);
@@ -40,4 +40,24 @@ export function proxy(upstream: Stream, downstream: Stream): void {
 
 export async function limits(address: string): Promise<void> {
   await connect(address, framer, { limits: { windowBytes: 1 << 20 } });
+}
+
+export async function operators(
+  address: string,
+  listener: Listener,
+  file: { write(text: string): void },
+  serve: (accepted: Provider) => void,
+): Promise<Provider> {
+  const connection = (await connect(address, framer)).pipe(
+    debug({ name: 'client' }), // a readable line for each event
+    trace((text) => file.write(text)), // the same for programs: docs/trace.md
+    limit({ streams: 100, perStream: { rate: 1 << 20 }, idleMs: 60_000 }),
+  );
+  const policy = handle((headers) => ({ accept: headers.get(':path') === '/public' }));
+  listener.accept$.subscribe((accepted) => serve(accepted.pipe(policy)));
+  return connection;
+}
+
+export function redialled(address: string): Provider {
+  return span(redial(() => connect(address, framer)));
 }

@@ -1,4 +1,4 @@
-import { isSecretName, readTrace, redactHeaders, trace } from 'rxmux';
+import { debug, isSecretName, readTrace, redactHeaders, trace } from 'rxmux';
 import { toHeaders } from '../../lib/core/headers.js';
 import { redactor } from '../../lib/wrappers/redact.js';
 import { finish, next, two } from './ends.js';
@@ -48,13 +48,17 @@ describe('secrets', () => {
     expect(text).toContain('example.org/');
   });
 
-  it('never reach a trace, unless that is asked for', async () => {
+  it('never reach a trace or a log, unless that is asked for', async () => {
     const { client, server } = two();
     let hidden = '';
     let open = '';
     client.pipe(trace((more) => (hidden += more), { ...options, frames: true }));
     client.pipe(trace((more) => (open += more), { redact: false }));
     server.pipe(trace((more) => (hidden += more), { ...options, frames: true }));
+    let lines = '';
+    for (const side of [client, server]) {
+      side.pipe(debug({ ...options, frames: true, log: (line) => (lines += `${line}\n`) }));
+    }
     const stream = client.newStream({ ...secrets, ...shown }, { label: 'GET /x?token=planted-20' });
     (await next(server)).accept(secrets);
     await stream.reply;
@@ -62,8 +66,10 @@ describe('secrets', () => {
     client.abort(new Error('tcp://me:planted-22@host is gone'));
     await finish(client, server);
     expect(readTrace(hidden).events.length).toBeGreaterThan(6);
-    expect(hidden).not.toContain('planted');
-    expect(hidden).toContain('example.org');
+    for (const text of [hidden, lines]) {
+      expect(text).not.toContain('planted');
+      expect(text).toContain('example.org');
+    }
     for (const number of [1, 2, 3, 12, 16, 19, 20]) expect(open).toContain(`planted-${number}`);
   });
 });

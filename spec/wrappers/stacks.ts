@@ -20,7 +20,9 @@ import { pairsOver } from '../support/pairs.js';
 
 const ignore = (): void => {};
 
-const wrappers = {
+type Name = 'intercept' | 'intercept later' | 'tapProvider' | 'debug' | 'handle' | 'limit' | 'trace' | 'span';
+
+const wrappers: Record<Name, ProviderOperator> = {
   intercept: intercept({
     newStream: (headers, next) => new ForwardingStream(next(headers)),
     accept: (stream) => new ForwardingStream(stream),
@@ -38,7 +40,7 @@ const wrappers = {
   }),
   trace: trace(ignore, { frames: true, statsMs: 5 }),
   span: (provider: Provider) => span([provider]),
-} satisfies Record<string, ProviderOperator>;
+};
 
 /** A further protocol is one line here; `options` are what its own matrix gives the kit. */
 const protocols: Record<string, { protocol: Protocol; options?: ConformanceOptions }> = {
@@ -46,7 +48,7 @@ const protocols: Record<string, { protocol: Protocol; options?: ConformanceOptio
 };
 
 /** The kit on this wrapper alone, and on it around every wrapper, itself included: all files together are every pair. */
-export function stackedOn(outer: keyof typeof wrappers): void {
+export function stackedOn(outer: Name): void {
   const last = wrappers[outer];
   for (const [name, { protocol, options }] of Object.entries(protocols)) {
     const { memory } = pairsOver(protocol);
