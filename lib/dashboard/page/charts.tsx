@@ -61,7 +61,7 @@ export function Charts(props: { store: Store; connection: number | null; timeRan
         }
       />
       <Chart
-        title="Streams that wait"
+        title="Waiting on"
         lines={waiting}
         columns={[history.times, ...history.waiting]}
         from={from}

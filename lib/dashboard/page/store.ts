@@ -104,7 +104,7 @@ export class Store {
     for (const row of tick.streams) this.#announce(row);
     this.#takeEvents(tick.events);
     this.#takeFigures(tick.figures, tick.isWhole === true);
-    this.#takeFrames(tick.frames);
+    this.#takeLines(tick.events, tick.frames);
     this.#takeConnections(tick.connections, before);
     this.framesOmitted += tick.omitted.frames;
     this.framesSeen += tick.omitted.frames;
@@ -228,8 +228,6 @@ export class Store {
   #takeEvents(events: readonly EventRow[]): void {
     for (const event of events) {
       const [at, type, , key, detail] = event;
-      this.lines.push({ event });
-      this.linesSeen++;
       if (type === 'ping') continue;
       const row = this.rows.get(key);
       if (row === undefined) continue;
@@ -238,9 +236,12 @@ export class Store {
     }
   }
 
-  #takeFrames(frames: readonly FrameRow[]): void {
-    for (const frame of frames) this.lines.push({ frame });
-    this.linesSeen += frames.length;
+  /** Connections tell of themselves one after the other; the log is one, in the order of time. */
+  #takeLines(events: readonly EventRow[], frames: readonly FrameRow[]): void {
+    const lines: LogLine[] = [...frames.map((frame) => ({ frame })), ...events.map((event) => ({ event }))];
+    lines.sort((a, b) => timeOf(a) - timeOf(b));
+    for (const line of lines) this.lines.push(line);
+    this.linesSeen += lines.length;
     this.framesSeen += frames.length;
   }
 
@@ -309,6 +310,10 @@ export class Store {
     }
     if (this.lines.length > mostLines * 1.2) this.lines = this.lines.slice(-mostLines);
   }
+}
+
+function timeOf(line: LogLine): number {
+  return 'frame' in line ? line.frame[0] : line.event[0];
 }
 
 /** A rate while nothing is said of it any more. */

@@ -70,6 +70,8 @@ export function Streams(props: Props): VNode {
     const row = rows[next];
     if (row === undefined) return;
     onSelect(row.key);
+    // Enter is then meant for the row.
+    scroller.current?.focus({ preventScroll: true });
     show(scroller.current, next, height);
   };
   const page = (): number => Math.floor((scroller.current?.clientHeight ?? 0) / height);

@@ -29,6 +29,7 @@ export function useLanes(
   useEffect(() => {
     let frame = 0;
     let drawn = '';
+    let drawnRows: readonly Row[] = [];
     const draw = (): void => {
       frame = requestAnimationFrame(draw);
       const [element, list] = [canvas.current, scroller.current];
@@ -47,8 +48,10 @@ export function useLanes(
       const { theme } = document.documentElement.dataset;
       // Time that moves the picture by less than a pixel does not count.
       const key = [step, store.version, scrollTop, left, top, width, height, rows.length, theme].join();
-      if (key === drawn) return;
+      // The rows are a new list whenever the table was rendered anew, which may be after the frame it belongs to.
+      if (key === drawn && rows === drawnRows) return;
       drawn = key;
+      drawnRows = rows;
       const context = fitTo(element, left, width, height);
       if (width === 0) return;
       const palette = paletteOf(element);
