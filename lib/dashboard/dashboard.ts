@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { networkInterfaces } from 'node:os';
 import type { Provider, ProviderOperator } from '../api.js';
 import { handled } from '../core/promises.js';
 import { type RedactOptions, redactor } from '../wrappers/redact.js';
@@ -29,6 +30,7 @@ export interface Dashboard extends ProviderOperator, AsyncDisposable {
 }
 
 const loopback = new Set(['127.0.0.1', '::1', 'localhost']);
+const everywhere = new Set(['0.0.0.0', '::']);
 
 /**
  * Serves the page, to be put into any number of providers, which then share it:
@@ -42,17 +44,12 @@ const loopback = new Set(['127.0.0.1', '::1', 'localhost']);
  */
 export function dashboard(options: DashboardOptions = {}): Dashboard {
   const { port = 0, host = '127.0.0.1', hosts = [], pingMs = 1000 } = options;
-  const isLocal = loopback.has(host);
-  const token = options.token ?? (isLocal ? null : randomBytes(18).toString('base64url'));
-  const names = [
-    host.includes(':') ? `[${host}]` : host,
-    ...(isLocal ? ['127.0.0.1', '[::1]', 'localhost'] : hosts),
-  ];
+  const token = options.token ?? (loopback.has(host) ? null : randomBytes(18).toString('base64url'));
   const hub = new Hub({ pingMs, redact: redactor(options) });
   const server = new WebServer({
     host,
     port,
-    hosts: new Set([...names, ...hosts].map((name) => name.toLowerCase())),
+    hosts: new Set([...namesOf(host), ...hosts].map((name) => name.toLowerCase())),
     token,
     join: (viewer) => hub.join(viewer),
     leave: (viewer) => hub.leave(viewer),
@@ -71,4 +68,13 @@ export function dashboard(options: DashboardOptions = {}): Dashboard {
     close,
     [Symbol.asyncDispose]: close,
   });
+}
+
+/** What one may call a server that listens there: never a name that somebody else could lead here. */
+function namesOf(host: string): string[] {
+  const addresses = everywhere.has(host)
+    ? Object.values(networkInterfaces()).flatMap((each) => each?.map(({ address }) => address) ?? [])
+    : [host];
+  const names = loopback.has(host) || everywhere.has(host) ? [...loopback, ...addresses] : addresses;
+  return names.map((name) => (name.includes(':') ? `[${name}]` : name));
 }

@@ -56,25 +56,35 @@ describeWithPeer('the dashboard in Chromium', peers.chromium, () => {
     const { client, server } = connect();
     echoAll(server);
     await withPage(async ({ page }) => {
-      const seen = page.evaluate(
-        () =>
-          new Promise<number>((resolve) => {
-            new MutationObserver((_list, observer) => {
-              if (document.querySelector('.row[data-id="1"]') === null) return;
-              observer.disconnect();
-              resolve(Date.now());
-            }).observe(document.body, { childList: true, subtree: true });
-          }),
-      );
-      const openedAt = Date.now();
-      const stream = client.newStream({ ':path': '/soon' }, { label: 'the first one' });
-      expect((await seen) - openedAt).toBeLessThan(500);
-      const row = page.locator('.row[data-id="1"]');
-      await row.getByText('the first one').waitFor();
+      const seen = (id: number): Promise<number> =>
+        page.evaluate(
+          (wanted) =>
+            new Promise<number>((resolve) => {
+              const look = (): void => {
+                if (document.querySelector(`.row[data-id="${wanted}"]`) === null) requestAnimationFrame(look);
+                else resolve(Date.now());
+              };
+              look();
+            }),
+          id,
+        );
+      const delays: number[] = [];
+      for (const id of [1, 3, 5]) {
+        const first = seen(id);
+        const openedAt = Date.now();
+        const stream = client.newStream({});
+        delays.push((await first) - openedAt);
+        await stream.end();
+      }
+      // The median, since a machine may be busy with something else for a moment.
+      expect(delays.sort((a, b) => a - b)[1]).toBeLessThan(500);
+      const stream = client.newStream({ ':path': '/soon' }, { label: 'the fourth one' });
+      const row = page.locator('.row[data-id="7"]');
+      await row.getByText('the fourth one').waitFor();
       expect(await row.textContent()).toContain(':path: /soon');
       await stream.end();
       await drain(stream);
-      await page.locator('.row[data-id="1"] .state-tag.closed').waitFor();
+      await page.locator('.row[data-id="7"] .state-tag.closed').waitFor();
     });
   });
 

@@ -129,6 +129,10 @@ describe('the dashboard as a server', () => {
     expect(token.length).toBeGreaterThanOrEqual(20);
     const place = `http://127.0.0.1:${url.port}/`;
     const host = 'dash.example';
+    expect((await ask(place, { host: 'evil.example' })).status).toBe(403);
+    expect(
+      (await ask(place, { host: `127.0.0.1:${url.port}`, authorization: `Bearer ${token}` })).status,
+    ).toBe(200);
     expect((await ask(place, { host })).status).toBe(401);
     expect((await ask(`${place}events`, { host })).status).toBe(401);
     expect((await ask(`${place}?token=${token}x`, { host })).status).toBe(401);
