@@ -79,6 +79,8 @@ export interface Tick {
   readonly isWhole?: true;
   /** How often figures are taken now. */
   readonly everyMs: number;
+  /** Over how long the figures have been gathered, if that is longer than since the message before. */
+  readonly figuresMs?: number;
   readonly connections: readonly ConnectionRow[];
   readonly streams: readonly StreamRow[];
   /** Flat, `figuresPerStream` each, of the streams whose figures have changed. */

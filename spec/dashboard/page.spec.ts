@@ -231,7 +231,7 @@ describeWithPeer('the dashboard in Chromium', peers.chromium, () => {
         dispatchEvent(new DragEvent('drop', { dataTransfer: transfer }));
       }, text);
       await page.waitForSelector('.status.replay');
-      await page.locator('.replay input').evaluate((input: HTMLInputElement) => {
+      await page.locator('.replay-bar input').evaluate((input: HTMLInputElement) => {
         input.value = '1000';
         input.dispatchEvent(new Event('input'));
       });

@@ -9,7 +9,7 @@ const speeds = [0.01, 0.1, 1, 4, 16, 100];
 export function ReplayBar({ session, replay }: { session: Session; replay: Replay }): VNode {
   const { from, to, at, name, broken, events, isPlaying, speed } = replay;
   return (
-    <section class="replay" aria-label="Replay">
+    <section class="replay-bar" aria-label="Replay">
       <button
         type="button"
         class="icon"

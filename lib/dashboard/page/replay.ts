@@ -33,6 +33,9 @@ class Translator {
   readonly #known: Map<number, Known> = new Map();
   readonly #connections: ConnectionState[] = [];
   #keys = 0;
+  /** When figures were last in the trace, and how long before these. */
+  #figuresAt = Number.NaN;
+  #figuresMs = 0;
   #streams: StreamRow[] = [];
   #figures: number[] = [];
   #events: EventRow[] = [];
@@ -44,10 +47,12 @@ class Translator {
     this.#figures = [];
     this.#events = [];
     this.#frames = [];
+    this.#figuresMs = 0;
     for (const event of events) this.#take(event);
     return {
       at,
       everyMs,
+      figuresMs: this.#figuresMs,
       connections: this.#connections.map((connection) => ({ ...connection })),
       streams: this.#streams,
       figures: this.#figures,
@@ -96,6 +101,8 @@ class Translator {
         this.#over(data.stream_id, 'reset', data.stats);
         break;
       case 'rxmux:stats':
+        if (!Number.isNaN(this.#figuresAt)) this.#figuresMs = time - this.#figuresAt;
+        this.#figuresAt = time;
         for (const { stream_id, state, ...stats } of data.streams) this.#stats(stream_id, state, stats);
         break;
       case 'rxmux:ping':

@@ -62,7 +62,7 @@ const mostEndedRows = 1000;
 const mostLines = 5000;
 const mostMarks = 200;
 /** Buckets that one message is spread over at most. */
-const mostSpread = 20;
+const mostSpread = 100;
 
 /** Everything the page knows. Changed in place by messages; `version` counts the changes. */
 export class Store {
@@ -88,6 +88,7 @@ export class Store {
   readonly history: History = new History();
   #ended: number[] = [];
   #before = 0;
+  #figuresMs = 0;
 
   /** Live rows and those that ended lately. */
   get live(): number {
@@ -98,6 +99,7 @@ export class Store {
     if (tick.isWhole) this.clear();
     const before = this.at;
     this.#before = before;
+    this.#figuresMs = tick.figuresMs ?? 0;
     this.at = tick.at;
     this.heardAt = performance.now();
     this.everyMs = tick.everyMs;
@@ -180,7 +182,8 @@ export class Store {
       const newOut = isWhole ? 0 : bytesOut - row.bytesOut;
       if (newIn > 0 || newOut > 0 || block !== 0) {
         row.lane ??= new Lane();
-        row.lane.spread(first, bucket, newIn, newOut, block);
+        const begin = Math.max(first, Math.floor(row.openedAt / this.bucketMs));
+        row.lane.spread(Math.min(begin, bucket), bucket, newIn, newOut, block);
       }
       this.#setRates(row, newIn, newOut);
       row.bytesIn = bytesIn;
@@ -197,7 +200,8 @@ export class Store {
   /** The buckets of time that a message is about. */
   #buckets(): [number, number] {
     const last = Math.floor(this.at / this.bucketMs);
-    const first = Math.floor(this.#before / this.bucketMs) + 1;
+    const since = Math.min(this.#before, this.at - this.#figuresMs);
+    const first = Math.floor(since / this.bucketMs) + 1;
     return [Math.min(last, Math.max(first, last - mostSpread)), last];
   }
 
@@ -220,6 +224,8 @@ export class Store {
     if (isOver && row.endedAt === null) {
       row.endedAt = row.marks.findLast(({ type }) => type === state || type === 'close')?.at ?? this.at;
       if (row.block !== 0) this.#setBlock(row, 0);
+      row.rateIn = 0;
+      row.rateOut = 0;
       this.#ended.push(row.key);
     }
     row.state = state;
@@ -254,10 +260,11 @@ export class Store {
       const rateIn = known === undefined ? 0 : ((row.bytesIn - known.bytesIn) * 1000) / ms;
       const rateOut = known === undefined ? 0 : ((row.bytesOut - known.bytesOut) * 1000) / ms;
       changed.add(row.id);
+      const isOver = row.state === 'closed' || row.state === 'failed';
       this.connections.set(row.id, {
         ...row,
-        rateIn: (known?.rateIn ?? 0) + weight * (rateIn - (known?.rateIn ?? 0)),
-        rateOut: (known?.rateOut ?? 0) + weight * (rateOut - (known?.rateOut ?? 0)),
+        rateIn: isOver ? 0 : (known?.rateIn ?? 0) + weight * (rateIn - (known?.rateIn ?? 0)),
+        rateOut: isOver ? 0 : (known?.rateOut ?? 0) + weight * (rateOut - (known?.rateOut ?? 0)),
         history: known?.history ?? new History(),
       });
     }
