@@ -1,4 +1,5 @@
 import type { HeadersInit, ProviderOperator, Stream, StreamHeaders } from '../api.js';
+import { isThenable } from '../core/promises.js';
 import { InterceptedProvider } from './intercept.js';
 
 /** Whether a stream is wanted, and what its opener is told. */
@@ -18,7 +19,7 @@ type Answer = HandlerAnswer | undefined;
 export function handle(handler: (headers: StreamHeaders) => Answer | Promise<Answer>): ProviderOperator {
   const accept = (stream: Stream): Stream | null | Promise<Stream | null> => {
     const answer = handler(stream.headers);
-    if (!(answer instanceof Promise)) return answerWith(stream, answer);
+    if (!isThenable(answer)) return answerWith(stream, answer);
     return answer.then((late) => answerWith(stream, late));
   };
   return (provider) => new InterceptedProvider(provider, { accept }, false);

@@ -9,7 +9,7 @@ import type {
   StreamHeaders,
 } from '../api.js';
 import { toHeaders } from '../core/headers.js';
-import { handled } from '../core/promises.js';
+import { handled, isThenable } from '../core/promises.js';
 import { AcceptQueue } from './accept-queue.js';
 import { ForwardingProvider } from './forwarding-provider.js';
 import { StreamsView } from './streams-view.js';
@@ -126,7 +126,7 @@ export class InterceptedProvider extends ForwardingProvider {
 
   #admit(stream: Stream): Stream | null | Promise<Stream | null> {
     const admitted = this.#hooks.accept?.(stream) ?? null;
-    if (!(admitted instanceof Promise)) return this.#decide(stream, admitted);
+    if (!isThenable(admitted)) return this.#decide(stream, admitted);
     return admitted.then(
       (late) => this.#decide(stream, late),
       (error: unknown) => {

@@ -60,7 +60,7 @@ class Limiter implements Waiting {
   readonly #connection: { in: Meter | null; out: Meter | null };
   readonly #open: Map<Stream, Idle> = new Map();
   /** What waits for its time, with its timer. */
-  readonly #waiting: Map<() => void, () => void> = new Map();
+  readonly #waiting: Set<{ readonly task: () => void; readonly cancel: () => void }> = new Set();
   #cancelTick: (() => void) | null = null;
   #isOver = false;
 
@@ -111,10 +111,11 @@ class Limiter implements Waiting {
       return;
     }
     const cancel = this.#clock.after(ms, () => {
-      this.#waiting.delete(task);
+      this.#waiting.delete(waiting);
       task();
     });
-    this.#waiting.set(task, cancel);
+    const waiting = { task, cancel };
+    this.#waiting.add(waiting);
   }
 
   #meter(stream: Stream, direction: 'in' | 'out'): Meter {
@@ -172,7 +173,7 @@ class Limiter implements Waiting {
   #finish(): void {
     this.#isOver = true;
     this.#cancelTick?.();
-    for (const [task, cancel] of [...this.#waiting]) {
+    for (const { task, cancel } of [...this.#waiting]) {
       cancel();
       task();
     }

@@ -31,6 +31,9 @@ export function trace(write: (text: string) => void, options: TraceOptions = {})
 
 let connections = 0;
 
+/** Nothing to escape, and nothing that a secret could follow: most labels are `framer#5`. */
+const isPlain = /^[\w#./-]*$/;
+
 /** The decimals of a time, ready made: printing a double of seventeen digits takes longer than the rest of a record. */
 const thousandths: readonly string[] = Array.from(
   { length: 1000 },
@@ -112,7 +115,8 @@ class Tracer {
   }
 
   #opened(stream: Stream, at: number, openedAt: number): void {
-    const label = JSON.stringify(this.#redact(stream.label));
+    const { label: plain } = stream;
+    const label = isPlain.test(plain) ? `"${plain}"` : JSON.stringify(this.#redact(plain));
     const headers = redactHeaders(stream.headers, this.#redact);
     const list = headers.length === 0 ? '[]' : JSON.stringify(headers);
     const rest = `,"origin":"${stream.origin}","label":${label},"headers":${list},"state":"${stream.state}"`;

@@ -26,7 +26,7 @@ const variants = {
   'nothing, for the noise': { wrap: [] },
   'tapProvider, unobserved': { wrap: [tapProvider({})], most: { bulk: 1.03, churn100: 1.1 } },
   'debug, switched off': { wrap: [debug({ enabled: false })], most: { bulk: 1.03, churn100: 1.1 } },
-  'intercept without hooks': { wrap: [intercept({})], most: { bulk: 1.03, churn100: 1.1 } },
+  'intercept without hooks': { wrap: [intercept({})] },
   'tapProvider, observed': { wrap: [tapProvider(ignore)], most: { churn100: 1.15 } },
   'trace of lifecycles': { wrap: [trace(ignore)], most: { churn100: 1.15 } },
   'trace of frames': { wrap: [trace(ignore, { frames: true })] },
