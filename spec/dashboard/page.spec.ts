@@ -171,7 +171,7 @@ describeWithPeer('the dashboard in Chromium', peers.chromium, () => {
       void stream.send('some bytes');
       await drain(stream);
       await page.keyboard.press('3');
-      await page.locator('.log .row.frame').first().waitFor();
+      await page.locator('.log .event.close').waitFor();
       const names = async (): Promise<string[]> => page.locator('.log .scroller .name').allTextContents();
       expect(await names()).toEqual(expect.arrayContaining(['OPEN', 'DATA', 'open', 'close']));
       await page.keyboard.press('/');
