@@ -104,10 +104,23 @@ describeWithPeer('the dashboard in Chromium', peers.chromium, () => {
       }
       await page.locator('[data-total="opened"] dd', { hasText: /^40$/ }).waitFor();
       await page.locator('[data-total="live"] dd', { hasText: /^0$/ }).waitFor();
-      const row = page.locator('.row[data-id="39"]').first();
-      await row.click();
-      await page.locator('.detail .facts', { hasText: 'Received19.5 KiB' }).waitFor();
-      expect(await page.locator('.detail .facts').textContent()).toContain('Sent19.5 KiB');
+      // Each connection's streams, the last ones first: 20,000 bytes both ways, 19,000, and so on.
+      const figures = await page
+        .locator('.scroller .row')
+        .evaluateAll((rows) =>
+          rows.map((row) =>
+            [
+              row.getAttribute('data-id'),
+              ...['in', 'out'].map((way) => row.querySelector(`.${way} span`)?.getAttribute('title')),
+            ].join(' '),
+          ),
+        );
+      expect(figures.length).toBeGreaterThan(10);
+      for (const figure of figures) {
+        const id = Number.parseInt(figure, 10);
+        const bytes = `${(((id + 1) / 2) * 1000).toLocaleString('en-US')} bytes`;
+        expect(figure).toBe(`${id} ${bytes} ${bytes}`);
+      }
       const cards = await page.locator('.card').count();
       expect(cards).toBe(2);
     });

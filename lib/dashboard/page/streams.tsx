@@ -1,7 +1,7 @@
 import type { VNode } from 'preact';
 import { useRef } from 'preact/hooks';
 import { blocks, unlimited } from '../messages.js';
-import { bytes, duration, rate } from './format.js';
+import { bytes, counted, duration, rate } from './format.js';
 import type { Row, Store } from './store.js';
 import { useKeys } from './use-keys.js';
 import { type TimeRange, useLanes } from './use-lanes.js';
@@ -233,7 +233,7 @@ function Cell(props: { name: string; isNumber?: boolean; children: preact.Compon
 function Amount(props: { name: 'in' | 'out'; bytes: number; rate: number }): VNode {
   return (
     <Cell name={props.name} isNumber>
-      <span>{props.bytes === 0 ? '–' : bytes(props.bytes)}</span>
+      <span title={counted(props.bytes, 'byte')}>{props.bytes === 0 ? '–' : bytes(props.bytes)}</span>
       <small class={`rate-${props.name}`}>{props.rate >= 1 ? rate(props.rate) : ''}</small>
     </Cell>
   );
