@@ -22,7 +22,7 @@ export default {
     // The same table as `paths` in tsconfig.json.
     '^rxmux$': '<rootDir>/lib/index.ts',
     '^rxmux/node$': '<rootDir>/lib/node.ts',
-    '^rxmux/(framer|spdy|http2|ssh)$': '<rootDir>/lib/$1/index.ts',
+    '^rxmux/(framer|spdy|http2|ssh|dashboard|opentelemetry)$': '<rootDir>/lib/$1/index.ts',
     '^rxmux/conformance$': '<rootDir>/spec/conformance/index.ts',
     '^(\\.{1,2}/.*)\\.js$': ['$1.ts', '$1.js'],
   },

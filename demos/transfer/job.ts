@@ -1,6 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { type Dashboard, dashboard } from 'rxmux/dashboard';
 import { connect } from 'rxmux/node';
 import { moveAll, newTally } from './client.js';
 import { cut, findFiles, type Part } from './files.js';
@@ -22,6 +23,8 @@ export interface Surroundings {
   readonly signal?: AbortSignal;
   /** A process of its own unless told otherwise. */
   readonly startServer?: StartServer;
+  /** Told the exit code as soon as it is known; the dashboard stays on after that. */
+  readonly onVerdict?: (exitCode: number) => void;
 }
 
 /** Does what the arguments ask for. Resolves with the exit code: 0 all verified, 1 not so, 2 wrong arguments. */
@@ -34,11 +37,46 @@ export async function runJob(args: readonly string[], surroundings: Surroundings
       return 0;
     }
     const parts = cut(await findFiles(options.paths), options.streams);
-    return await moveByEach(parts, options, surroundings);
+    if (options.once) return await moveByEach(parts, options, surroundings);
+    return await moveInView(parts, options, surroundings);
   } catch (error) {
     stderr.write(`${messageOf(error)}\n`);
     return error instanceof UsageError ? 2 : 1;
   }
+}
+
+/** The same before the eyes of whoever opens the dashboard, which stays until it is told to go. */
+async function moveInView(
+  parts: readonly Part[],
+  options: Options,
+  surroundings: Surroundings,
+): Promise<number> {
+  const { stdout, signal, onVerdict } = surroundings;
+  const board = dashboard({ port: options.port });
+  try {
+    stdout.write(`Watch it live: ${await board.address}\n`);
+    const exitCode = await moveByEach(parts, options, surroundings, board);
+    onVerdict?.(exitCode);
+    if (!signal?.aborted) {
+      stdout.write(`\nThe dashboard stays open at ${await board.address} (Ctrl-C ends it).\n`);
+      await abortOf(signal);
+    }
+    return exitCode;
+  } finally {
+    await board.close();
+  }
+}
+
+/** Keeps the process alive until then; nothing else does. */
+function abortOf(signal: AbortSignal | undefined): Promise<void> {
+  const alive = setInterval(() => {}, 2 ** 30);
+  return new Promise((resolve) => {
+    const done = (): void => {
+      clearInterval(alive);
+      resolve();
+    };
+    signal?.addEventListener('abort', done, { once: true });
+  });
 }
 
 /** Runs one scenario after the other, so that each has the machine to itself, and says at the end how it went. */
@@ -46,6 +84,7 @@ async function moveByEach(
   parts: readonly Part[],
   options: Options,
   surroundings: Surroundings,
+  board?: Dashboard,
 ): Promise<number> {
   const { stdout, env = process.env, signal } = surroundings;
   const progress = progressOn(stdout, env);
@@ -56,7 +95,7 @@ async function moveByEach(
   try {
     for (const scenario of options.scenarios) {
       if (signal?.aborted) break;
-      results.push(await moveBy(scenario, parts, { folder, options, progress, surroundings }));
+      results.push(await moveBy(scenario, parts, { folder, options, progress, surroundings, board }));
     }
   } finally {
     await rm(folder, { recursive: true, force: true });
@@ -73,11 +112,12 @@ interface Setting {
   readonly options: Options;
   readonly progress: Progress;
   readonly surroundings: Surroundings;
+  readonly board: Dashboard | undefined;
 }
 
 /** One row of the table. A scenario that fails is a row too, and those after it still run. */
 async function moveBy(scenario: Scenario, parts: readonly Part[], setting: Setting): Promise<Result> {
-  const { folder, options, progress, surroundings } = setting;
+  const { folder, options, progress, surroundings, board } = setting;
   const { startServer = startProcess, signal } = surroundings;
   const { protocol, transport } = scenario;
   const tally = newTally((bytes) => progress.add(bytes));
@@ -91,6 +131,7 @@ async function moveBy(scenario: Scenario, parts: readonly Part[], setting: Setti
         tls: { ca: cert, servername: 'localhost' },
         ...(signal === undefined ? {} : { signal }),
       });
+      board?.named(`${protocol} over ${transport}`)(provider);
       await moveAll(provider, parts, options.streams, tally);
       await provider.close();
     } finally {

@@ -15,5 +15,8 @@ process.once('SIGTERM', () => stopFor('told to end', 143));
 process.stdout.on('error', () => stopFor('the output was closed', 1));
 
 const { stdout, stderr } = process;
-const exitCode = await runJob(process.argv.slice(2), { stdout, stderr, signal: stopping.signal });
+const onVerdict = (exitCode: number): void => {
+  process.exitCode ??= exitCode;
+};
+const exitCode = await runJob(process.argv.slice(2), { stdout, stderr, signal: stopping.signal, onVerdict });
 process.exitCode ??= exitCode;

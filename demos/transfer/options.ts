@@ -9,6 +9,10 @@ export interface Options {
   /** Open at the same time. */
   readonly streams: number;
   readonly scenarios: readonly Scenario[];
+  /** Ends when the table is there, without a dashboard. */
+  readonly once: boolean;
+  /** Of the dashboard; 0 is any. */
+  readonly port: number;
 }
 
 /** The caller's mistake, as opposed to a transfer's. */
@@ -35,9 +39,11 @@ searched for files; symbolic links in them are not followed.
   --streams <n>   how many streams are open at once, 1 to ${mostStreams} (default ${defaultStreams}); large files
                   are cut into enough parts for that
   --only <word>   only what this word names, of: ${words.join(', ')}; may be repeated
-  --once          exit when the table is there (as it does anyway, so far)
+  --once          no dashboard: exit when the table is there
+  --port <n>      where the dashboard is, on 127.0.0.1 (default: a free port)
   --help          this text
 
+While it works, and until Ctrl-C, a dashboard shows every stream: open the address that it prints.
 It draws a progress bar on a terminal and writes plain lines elsewhere; NO_COLOR=1 leaves out the colours.
 The table counts each byte once, although it travels both ways.
 
@@ -52,6 +58,8 @@ export function readOptions(args: readonly string[]): Options {
     paths: positionals,
     streams: countOf(values.streams),
     scenarios: chosenBy(values.only),
+    once: values.once,
+    port: portOf(values.port),
   };
 }
 
@@ -64,6 +72,7 @@ function parse(args: readonly string[]) {
         streams: { type: 'string', default: String(defaultStreams) },
         only: { type: 'string', multiple: true, default: [] },
         once: { type: 'boolean', default: false },
+        port: { type: 'string', default: '0' },
         help: { type: 'boolean', short: 'h', default: false },
       },
     });
@@ -76,6 +85,12 @@ function countOf(text: string): number {
   const streams = Number(text);
   if (Number.isInteger(streams) && streams >= 1 && streams <= mostStreams) return streams;
   throw new UsageError(`--streams is a whole number from 1 to ${mostStreams}, not "${text}"`);
+}
+
+function portOf(text: string): number {
+  const port = Number(text);
+  if (Number.isInteger(port) && port >= 0 && port <= 65_535) return port;
+  throw new UsageError(`--port is a whole number from 0 to 65535, not "${text}"`);
 }
 
 /** Words for protocols widen the choice among protocols, those for transports among transports. */

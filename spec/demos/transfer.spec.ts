@@ -1,7 +1,9 @@
 import { execFile, execFileSync } from 'node:child_process';
 import { X509Certificate } from 'node:crypto';
+import { once } from 'node:events';
 import { rmSync } from 'node:fs';
 import { mkdir, mkdtemp, rm, truncate, writeFile } from 'node:fs/promises';
+import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Provider } from 'rxmux';
@@ -149,6 +151,7 @@ describe('the job', () => {
     [['--nope'], "Unknown option '--nope'"],
     [['--streams', '0'], '--streams is a whole number from 1 to 500, not "0"'],
     [['--only', 'pigeon'], 'not "pigeon"'],
+    [['--port', '65536'], '--port is a whole number from 0 to 65535, not "65536"'],
     [['/no/such/file'], '/no/such/file does not exist'],
     [['/dev/null'], '/dev/null is neither a file nor a folder'],
   ])('exits with 2 for %j', async (args, sentence) => {
@@ -163,6 +166,42 @@ describe('the job', () => {
     const { exitCode, errors } = await run([join(folder, 'nothing')]);
     expect(exitCode).toBe(2);
     expect(errors).toBe('There are no files to move\n');
+  });
+});
+
+describe('the dashboard of the job', () => {
+  it('has a page while it works and afterwards', async () => {
+    const stopping = new AbortController();
+    const [stdout, stderr] = [recorder(), recorder()];
+    const pages: Promise<string>[] = [];
+    const startServer = (request: Parameters<typeof serve>[0]): Promise<RunningServer> => {
+      const [address = ''] = /http:\S+/.exec(stdout.text) ?? [];
+      pages.push(fetch(address).then((response) => response.text()));
+      return serve(request);
+    };
+    const codes: number[] = [];
+    const onVerdict = (exitCode: number): void => {
+      codes.push(exitCode);
+      pages.push(fetch(/http:\S+/.exec(stdout.text)?.[0] ?? '').then((response) => response.text()));
+      void Promise.all(pages).finally(() => stopping.abort());
+    };
+    const { signal } = stopping;
+    const args = ['--only', 'tcp', '--only', 'framer', join(folder, 'moved')];
+    const exitCode = await runJob(args, { stdout, stderr, env: {}, startServer, signal, onVerdict });
+    expect([exitCode, ...codes]).toEqual([0, 0]);
+    expect(stderr.text).toBe('');
+    expect(pages).toHaveLength(2);
+    for (const page of await Promise.all(pages)) expect(page).toMatch(/^<!doctype html>/);
+  });
+
+  it('is an error if its port is taken', async () => {
+    const taken = createServer().listen(0, '127.0.0.1');
+    await once(taken, 'listening');
+    const { port } = taken.address() as AddressInfo;
+    const [stdout, stderr] = [recorder(), recorder()];
+    expect(await runJob(['--port', String(port), folder], { stdout, stderr, env: {} })).toBe(1);
+    expect(stderr.text).toContain('EADDRINUSE');
+    taken.close();
   });
 });
 
@@ -188,6 +227,13 @@ describe('the program', () => {
     expect(stderr).toBe('');
     expect(stdout).toMatch(/^framer tcp: \d+%, .* verified$/m);
     expect(stdout).toMatch(/^framer\s+unix\s.*\syes$/m);
+    expect(exitCode).toBe(0);
+  });
+
+  it('stays with its dashboard until Ctrl-C, which is no failure then', async () => {
+    const { exitCode, stdout } = await start(['--only', 'unix', join(folder, 'moved')], 'stays open at');
+    expect(stdout).toMatch(/^Watch it live: http:\/\/127\.0\.0\.1:\d+\/$/m);
+    expect(stdout).toMatch(/^spdy\s+unix\s.*\syes$/m);
     expect(exitCode).toBe(0);
   });
 
@@ -429,7 +475,14 @@ async function run(
   const stderr = recorder();
   const startServer = (request: Parameters<typeof serve>[0]): Promise<RunningServer> =>
     serve(request, faults);
-  const exitCode = await runJob(args, { stdout, stderr, env: {}, startServer, ...surroundings });
+  // Without it the dashboard would stay; that has specs of its own.
+  const exitCode = await runJob(['--once', ...args], {
+    stdout,
+    stderr,
+    env: {},
+    startServer,
+    ...surroundings,
+  });
   return { exitCode, text: stdout.text, errors: stderr.text };
 }
 

@@ -11,6 +11,9 @@ const ts = require('typescript');
 const protocols = ['framer', 'yamux', 'spdy', 'http2', 'ssh'];
 const core = ['lib/api.ts', 'lib/core/'];
 
+/** What runs in the dashboard's page beside the page's own files. */
+const pageFiles = [...core, 'lib/wrappers/', 'lib/dashboard/messages.ts'];
+
 /** What each part may import beside itself; a name with a slash at its end is a folder. The first match counts. */
 const layers = [
   { part: 'lib/api.ts', files: [], packages: ['rxjs'] },
@@ -23,6 +26,9 @@ const layers = [
   })),
   { part: 'lib/wrappers/', files: core, packages: ['rxjs'] },
   { part: 'lib/interop/', files: core, packages: ['rxjs', 'node:'] },
+  { part: 'lib/dashboard/page/', files: pageFiles, packages: ['preact', 'uplot'] },
+  { part: 'lib/dashboard/', files: [...core, 'lib/wrappers/'], packages: ['rxjs', 'node:'] },
+  { part: 'lib/opentelemetry/', files: [...core, 'lib/wrappers/'], packages: ['rxjs', '@opentelemetry/api'] },
   { part: 'lib/index.ts', files: ['lib/'], packages: [] },
   { part: 'lib/node.ts', files: ['lib/'], packages: [] },
   { part: 'spec/conformance/', files: [], packages: ['rxjs', 'rxmux'] },
@@ -40,6 +46,7 @@ const portableEntries = [
   'spdy/index',
   'http2/index',
   'wrappers/index',
+  'opentelemetry/index',
 ].map((name) => `lib/${name}.ts`);
 
 /** One sentence for each import that goes the wrong way. */
@@ -107,7 +114,7 @@ function importsOf(root, file) {
 function sourceFiles(root, folder) {
   if (!existsSync(join(root, folder))) return [];
   return readdirSync(join(root, folder), { recursive: true })
-    .filter((name) => name.endsWith('.ts'))
+    .filter((name) => /\.tsx?$/.test(name))
     .map((name) => join(folder, name).split(sep).join('/'));
 }
 

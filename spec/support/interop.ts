@@ -16,7 +16,17 @@ export interface Peer {
 /** What the specs need so far; add to it, and to the list in .ci/run. */
 export const peers: Readonly<
   Record<
-    'go' | 'kubectl' | 'curl' | 'nghttp2' | 'nghttpd' | 'nghttpx' | 'haproxy' | 'nginx' | 'goHttp2',
+    | 'go'
+    | 'kubectl'
+    | 'chromium'
+    | 'promtool'
+    | 'curl'
+    | 'nghttp2'
+    | 'nghttpd'
+    | 'nghttpx'
+    | 'haproxy'
+    | 'nginx'
+    | 'goHttp2',
     Peer
   >
 > = {
@@ -33,6 +43,8 @@ export const peers: Readonly<
     debianPackage: 'golang-go golang-golang-x-net-dev',
   },
   haproxy: { name: 'HAProxy', binary: 'haproxy', debianPackage: 'haproxy' },
+  chromium: { name: 'Chromium', binary: 'chromium', debianPackage: 'chromium' },
+  promtool: { name: 'promtool', binary: 'promtool', debianPackage: 'prometheus' },
   kubectl: { name: 'kubectl', binary: 'kubectl', debianPackage: 'kubernetes-client' },
 };
 

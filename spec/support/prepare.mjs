@@ -12,10 +12,14 @@ import { fileURLToPath } from 'node:url';
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const builtFile = join(root, 'dist/.built');
 
+/** The dashboard's page, bundled; a source like any other from then on. */
+const pageFile = 'lib/dashboard/page-html.ts';
+
 requireNode(20, 19);
 if (newest('package-lock.json') > newest('node_modules/.package-lock.json')) {
   npm('ci', '--include=dev', '--no-audit', '--no-fund');
 }
+if (newestPage() > newest(pageFile)) run(process.execPath, [join(root, 'spec/support/build-page.mjs')]);
 const wanted = process.argv.includes('--build') && newestSource() > newest('dist/.built');
 if (wanted || process.argv.includes('--rebuild')) build();
 
@@ -28,6 +32,17 @@ function build() {
   writeFileSync(builtFile, `${startedAt.toISOString()}\n`);
 }
 
+function newestPage() {
+  const inside = filesIn('lib/dashboard/page');
+  return Math.max(...['lib/dashboard/messages.ts', 'spec/support/build-page.mjs', ...inside].map(newest));
+}
+
+/** Folders count too: their time changes when a file goes away. */
+function filesIn(folder) {
+  const inside = readdirSync(join(root, folder), { recursive: true });
+  return [folder, ...inside.map((name) => join(folder, name))];
+}
+
 /** When a file was last changed; 0 if there is none. */
 function newest(name) {
   return statSync(join(root, name), { throwIfNoEntry: false })?.mtimeMs ?? 0;
@@ -37,9 +52,7 @@ function newestSource() {
   const files = ['package.json', 'package-lock.json', 'tsconfig.json', 'tsconfig.build.json'];
   for (const folder of ['lib', 'demos', 'spec/conformance']) {
     if (!existsSync(join(root, folder))) continue;
-    // Folders count too: their time changes when a file goes away.
-    const inside = readdirSync(join(root, folder), { recursive: true });
-    files.push(folder, ...inside.map((name) => join(folder, name)));
+    files.push(...filesIn(folder));
   }
   return Math.max(...files.map(newest));
 }

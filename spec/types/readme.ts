@@ -1,7 +1,10 @@
 /** The README's code, compiled. Nothing here runs. */
+import { createServer } from 'node:http';
 import { filter, map, scan } from 'rxjs';
-import { debug, handle, limit, pullMap, redial, span, trace } from 'rxmux';
+import { debug, handle, limit, meter, prometheusContentType, pullMap, redial, span, trace } from 'rxmux';
+import { dashboard } from 'rxmux/dashboard';
 import { connect, framer, type Listener, listen, type Provider, type Stream } from 'rxmux/node';
+import { opentelemetry } from 'rxmux/opentelemetry';
 
 export async function twelveLines(): Promise<void> {
   const listener = await listen('tcp://127.0.0.1:0', framer);
@@ -60,4 +63,20 @@ export async function operators(
 
 export function redialled(address: string): Provider {
   return span(redial(() => connect(address, framer)));
+}
+
+export async function watchItLive(address: string): Promise<Provider> {
+  const board = dashboard({ port: 8080 });
+  const provider = (await connect(address, framer)).pipe(board.named('storage'));
+  console.log(await board.address);
+  return provider;
+}
+
+export async function measureIt(address: string): Promise<Provider> {
+  const metrics = meter();
+  const provider = (await connect(address, framer)).pipe(metrics, opentelemetry());
+  createServer((_request, response) => {
+    response.setHeader('content-type', prometheusContentType).end(metrics.text());
+  }).listen(9464, '127.0.0.1');
+  return provider;
 }

@@ -1,0 +1,80 @@
+import { randomBytes } from 'node:crypto';
+import { networkInterfaces } from 'node:os';
+import type { Provider, ProviderOperator } from '../api.js';
+import { handled } from '../core/promises.js';
+import { type RedactOptions, redactor } from '../wrappers/redact.js';
+import { Hub } from './hub.js';
+import { WebServer } from './web-server.js';
+
+export interface DashboardOptions extends RedactOptions {
+  /** Default 0: the system chooses; `address` says which. */
+  port?: number;
+  /** Where to listen. Default `127.0.0.1`; anything but loopback is guarded by a token. */
+  host?: string;
+  /** What the page's address must have. Default: none on loopback, a random one elsewhere. */
+  token?: string;
+  /** Further names that lead here, as behind a proxy. A request that calls the dashboard otherwise is refused. */
+  hosts?: readonly string[];
+  /** How often a connection is pinged while a page is open, for the chart of round trips; 0 is never. Default 1000. */
+  pingMs?: number;
+}
+
+/** A page that shows connections and their streams as they live. It is an operator: `provider.pipe(board)`. */
+export interface Dashboard extends ProviderOperator, AsyncDisposable {
+  /** Of the page, with its port and token. Rejects if the port is taken. */
+  readonly address: Promise<string>;
+  /** The same operator, for a connection that people know by a name. */
+  named(name: string): ProviderOperator;
+  /** No page any more; the connections go on. */
+  close(): Promise<void>;
+}
+
+const loopback = new Set(['127.0.0.1', '::1', 'localhost']);
+const everywhere = new Set(['0.0.0.0', '::']);
+
+/**
+ * Serves the page, to be put into any number of providers, which then share it:
+ *
+ *     const board = dashboard({ port: 8080 });
+ *     const provider = (await connect(address, framer)).pipe(board);
+ *     console.log(await board.address);
+ *
+ * It looks through `events$`, `frames$` and `stats`, so the provider it returns is the one it was given. While no page
+ * is open it only counts. It keeps no process alive.
+ */
+export function dashboard(options: DashboardOptions = {}): Dashboard {
+  const { port = 0, host = '127.0.0.1', hosts = [], pingMs = 1000 } = options;
+  const token = options.token ?? (loopback.has(host) ? null : randomBytes(18).toString('base64url'));
+  const hub = new Hub({ pingMs, redact: redactor(options) });
+  const server = new WebServer({
+    host,
+    port,
+    hosts: new Set([...namesOf(host), ...hosts].map((name) => name.toLowerCase())),
+    token,
+    join: (viewer) => hub.join(viewer),
+    leave: (viewer) => hub.leave(viewer),
+  });
+  const watch = (provider: Provider, name?: string): Provider => {
+    hub.add(provider, name);
+    return provider;
+  };
+  const close = async (): Promise<void> => {
+    hub.stop();
+    await server.close();
+  };
+  return Object.assign((provider: Provider) => watch(provider), {
+    address: handled(server.listen()),
+    named: (name: string) => (provider: Provider) => watch(provider, name),
+    close,
+    [Symbol.asyncDispose]: close,
+  });
+}
+
+/** What one may call a server that listens there: never a name that somebody else could lead here. */
+function namesOf(host: string): string[] {
+  const addresses = everywhere.has(host)
+    ? Object.values(networkInterfaces()).flatMap((each) => each?.map(({ address }) => address) ?? [])
+    : [host];
+  const names = loopback.has(host) || everywhere.has(host) ? [...loopback, ...addresses] : addresses;
+  return names.map((name) => (name.includes(':') ? `[${name}]` : name));
+}

@@ -1,0 +1,198 @@
+import type { Provider } from '../api.js';
+import { type Redactor, redactHeaders } from '../wrappers/redact.js';
+import type { ConnectionRow, EventRow, FrameRow, StreamRow, Tick } from './messages.js';
+import { figuresOf, WatchedConnection, type WatchedStream } from './watched-connection.js';
+
+/** Figures are taken this often while that is cheap. */
+const fastestMs = 100;
+/** And at least this often, so that a new stream shows within half a second. */
+const slowestMs = 400;
+/** The dashboard's share of the thread is at most one in so many. */
+const share = 40;
+/** Connections that are over and still listed. */
+const mostOver = 16;
+/** Connections pinged in one round; the others have their turn in the next ones. */
+const mostPings = 16;
+
+/** One open page. */
+export interface Viewer {
+  /** Takes one message; false: it could not, and needs a whole one later. */
+  send(message: string): boolean;
+}
+
+export interface HubOptions {
+  readonly pingMs: number;
+  /** Hides what is secret in headers, labels and messages. */
+  readonly redact: Redactor;
+}
+
+/** Gathers what all connections have to say, and tells every page the same at the same time. */
+export class Hub {
+  readonly #options: HubOptions;
+  readonly #connections: Set<WatchedConnection> = new Set();
+  /** Whether each has to be told everything. */
+  readonly #viewers: Map<Viewer, boolean> = new Map();
+  #keys = 0;
+  #ids = 0;
+  #timer: NodeJS.Timeout | undefined;
+  #everyMs: number = fastestMs;
+  #pingAt = 0;
+  #pinged = 0;
+
+  constructor(options: HubOptions) {
+    this.#options = options;
+  }
+
+  add(provider: Provider, name: string | undefined): void {
+    const connection = new WatchedConnection(++this.#ids, provider, name, {
+      nextKey: () => ++this.#keys,
+      redact: this.#options.redact,
+    });
+    this.#connections.add(connection);
+    connection.read(this.#viewers.size > 0);
+    const over = [...this.#connections].filter(({ isOver }) => isOver);
+    for (const old of over.slice(0, Math.max(0, over.length - mostOver))) {
+      old.stop();
+      this.#connections.delete(old);
+    }
+  }
+
+  join(viewer: Viewer): void {
+    this.#viewers.set(viewer, true);
+    for (const connection of this.#connections) connection.read(true);
+    // The next tick is far away only for one who has just come.
+    clearTimeout(this.#timer);
+    this.#schedule(0);
+  }
+
+  leave(viewer: Viewer): void {
+    this.#viewers.delete(viewer);
+    if (this.#viewers.size > 0) return;
+    clearTimeout(this.#timer);
+    for (const connection of this.#connections) connection.read(false);
+  }
+
+  stop(): void {
+    clearTimeout(this.#timer);
+    this.#viewers.clear();
+    for (const connection of this.#connections) connection.stop();
+    this.#connections.clear();
+  }
+
+  #schedule(ms: number): void {
+    this.#timer = setTimeout(() => this.#tick(), ms);
+    this.#timer.unref();
+  }
+
+  #tick(): void {
+    const startedAt = performance.now();
+    const news = JSON.stringify(this.#news());
+    let whole: string | undefined;
+    for (const [viewer, needsWhole] of this.#viewers) {
+      let message = news;
+      if (needsWhole) {
+        whole ??= JSON.stringify(this.#whole());
+        message = whole;
+      }
+      this.#viewers.set(viewer, !viewer.send(message));
+    }
+    this.#ping(startedAt);
+    const cost = performance.now() - startedAt;
+    this.#everyMs = Math.min(slowestMs, Math.max(fastestMs, Math.round(cost * share)));
+    if (this.#viewers.size > 0) this.#schedule(this.#everyMs);
+  }
+
+  #ping(now: number): void {
+    const { pingMs } = this.#options;
+    if (pingMs <= 0 || now < this.#pingAt) return;
+    this.#pingAt = now + pingMs;
+    const open = [...this.#connections].filter(({ isOver }) => !isOver);
+    for (let i = 0; i < Math.min(mostPings, open.length); i++) open[this.#pinged++ % open.length]?.ping();
+  }
+
+  /** What has changed since the last call. */
+  #news(): Tick {
+    const connections: ConnectionRow[] = [];
+    const streams: StreamRow[] = [];
+    const figures: number[] = [];
+    const events: EventRow[] = [];
+    const frames: FrameRow[] = [];
+    const omitted = { events: 0, frames: 0, streams: 0 };
+    for (const connection of this.#connections) {
+      for (const watched of connection.live.values()) this.#look(watched, streams, figures);
+      for (const watched of connection.justEnded) {
+        this.#announce(watched, streams);
+        append(figures, watched.figures);
+      }
+      const row = connection.row(false);
+      if (row !== null) connections.push(row);
+      append(events, connection.events);
+      append(frames, connection.frames.rows);
+      omitted.events += connection.omittedEvents;
+      omitted.streams += connection.omittedStreams;
+      omitted.frames += connection.frames.omitted;
+      connection.forgetNews();
+    }
+    return { at: now(), everyMs: this.#everyMs, connections, streams, figures, events, frames, omitted };
+  }
+
+  /** Everything that there is; figures as of the last `#news`. */
+  #whole(): Tick {
+    const connections: ConnectionRow[] = [];
+    const streams: StreamRow[] = [];
+    const figures: number[] = [];
+    for (const connection of this.#connections) {
+      connections.push(connection.row(true) as ConnectionRow);
+      for (const watched of [...connection.ended, ...connection.live.values()]) {
+        streams.push(this.#rowOf(watched));
+        append(figures, watched.figures);
+      }
+    }
+    const omitted = { events: 0, frames: 0, streams: 0 };
+    const base = { at: now(), isWhole: true, everyMs: this.#everyMs } as const;
+    return { ...base, connections, streams, figures, events: [], frames: [], omitted };
+  }
+
+  /** Says what has changed about a stream that is alive. */
+  #look(watched: WatchedStream, streams: StreamRow[], figures: number[]): void {
+    const { stream } = watched;
+    if (stream === null) return;
+    const { label } = stream;
+    if (label !== watched.label) {
+      watched.label = label;
+      watched.isAnnounced = false;
+    }
+    this.#announce(watched, streams);
+    const seen = figuresOf(watched.key, stream);
+    if (isSame(seen, watched.figures)) return;
+    watched.figures = seen;
+    append(figures, seen);
+  }
+
+  #announce(watched: WatchedStream, streams: StreamRow[]): void {
+    if (watched.isAnnounced) return;
+    watched.isAnnounced = true;
+    streams.push(this.#rowOf(watched));
+  }
+
+  #rowOf({ key, connection, id, label, origin, headers, openedAt }: WatchedStream): StreamRow {
+    const { redact } = this.#options;
+    const shown = { label: redact(label), headers: redactHeaders(headers, redact) };
+    return { key, connection, id, origin, openedAt, ...shown };
+  }
+}
+
+function isSame(a: readonly number[], b: readonly number[]): boolean {
+  if (a.length !== b.length) return false;
+  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
+  return true;
+}
+
+/** `push(...values)` has a limit of arguments. */
+function append<T>(to: T[], values: readonly T[]): void {
+  for (const value of values) to.push(value);
+}
+
+function now(): number {
+  return performance.timeOrigin + performance.now();
+}

@@ -1,0 +1,2 @@
+/** A live page of connections and streams, for people. Node only. */
+export { type Dashboard, type DashboardOptions, dashboard } from './dashboard.js';

@@ -1,0 +1,271 @@
+import { request } from 'node:http';
+import { connect } from 'node:net';
+import { type Dashboard, type DashboardOptions, dashboard } from 'rxmux/dashboard';
+import { until, within } from '../conformance/wait.js';
+import { drain, echoAll, type Linked, linked } from './connections.js';
+
+let boards: Dashboard[] = [];
+let connections: Linked[] = [];
+
+afterEach(async () => {
+  for (const connection of connections) await connection.close();
+  for (const board of boards) await board.close();
+  boards = [];
+  connections = [];
+});
+
+function serve(options?: DashboardOptions): Dashboard {
+  const board = dashboard(options);
+  boards.push(board);
+  return board;
+}
+
+function link(board: Dashboard): Linked {
+  const connection = linked();
+  connections.push(connection);
+  connection.client.pipe(board);
+  return connection;
+}
+
+interface Answer {
+  readonly status: number;
+  readonly headers: Record<string, string | string[] | undefined>;
+  readonly text: string;
+}
+
+function ask(address: string, headers: Record<string, string> = {}, method = 'GET'): Promise<Answer> {
+  return new Promise((resolve, reject) => {
+    const asked = request(address, { headers, method, agent: false }, (response) => {
+      let text = '';
+      response.setEncoding('utf8');
+      response.on('data', (part: string) => {
+        text += part;
+      });
+      response.on('end', () =>
+        resolve({ status: response.statusCode ?? 0, headers: response.headers, text }),
+      );
+    });
+    asked.on('error', reject);
+    asked.end();
+  });
+}
+
+interface Message {
+  readonly isWhole?: true;
+  readonly streams: readonly { readonly id: number; readonly label: string }[];
+  readonly events: readonly unknown[];
+}
+
+/** Listens as the page does; `text` is everything it was told. */
+async function eavesdrop(board: Dashboard): Promise<{ text(): string; messages(): Message[]; stop(): void }> {
+  const { port } = new URL(await board.address);
+  const socket = connect(Number(port), '127.0.0.1');
+  let text = '';
+  socket.setEncoding('utf8');
+  socket.on('data', (part: string) => {
+    text += part;
+  });
+  socket.on('error', () => {});
+  socket.write(`GET /events HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\n\r\n`);
+  await until(() => text.includes('data: '), 'a first message');
+  return {
+    text: () => text,
+    messages: () =>
+      Array.from(text.matchAll(/^data: (.*)$/gm), ([, json]) => JSON.parse(json as string) as Message),
+    stop: () => socket.destroy(),
+  };
+}
+
+describe('the dashboard as a server', () => {
+  it('serves one page that names no other place', async () => {
+    const { status, text, headers } = await ask(await serve().address);
+    expect(status).toBe(200);
+    expect(headers['content-security-policy']).toMatch(/^default-src 'none'; script-src 'sha256-/);
+    expect(text).not.toMatch(/(src|href)="(?!data:)/);
+    // Names of XML vocabularies are not places.
+    const places = (text.match(/https?:\/\/[\w.]+/g) ?? []).filter(
+      (place) => !place.endsWith('//www.w3.org'),
+    );
+    expect(places).toEqual([]);
+  });
+
+  it('listens on loopback unless told otherwise', async () => {
+    expect(await serve().address).toMatch(/^http:\/\/127\.0\.0\.1:\d+\/$/);
+  });
+
+  it('refuses whoever calls it by another name', async () => {
+    const address = await serve().address;
+    const { port } = new URL(address);
+    for (const host of ['evil.example', `evil.example:${port}`, '127.0.0.1.evil.example']) {
+      expect((await ask(address, { host })).status).toBe(403);
+      expect((await ask(`${address}events`, { host })).status).toBe(403);
+    }
+    for (const host of [`127.0.0.1:${port}`, `localhost:${port}`, `[::1]:${port}`]) {
+      expect((await ask(address, { host })).status).toBe(200);
+    }
+  });
+
+  it('refuses pages of other origins', async () => {
+    const address = await serve().address;
+    for (const origin of ['https://evil.example', 'null', 'http://localhost:1', `${address}x`]) {
+      expect((await ask(`${address}events`, { origin })).status).toBe(403);
+    }
+    const headers = { 'sec-fetch-site': 'cross-site', 'sec-fetch-mode': 'no-cors' };
+    expect((await ask(`${address}events`, headers)).status).toBe(403);
+    expect((await ask(address, { origin: address.slice(0, -1) })).status).toBe(200);
+  });
+
+  it('answers nothing but GET', async () => {
+    const address = await serve().address;
+    for (const method of ['POST', 'PUT', 'DELETE', 'OPTIONS']) {
+      expect((await ask(address, {}, method)).status).toBe(405);
+    }
+  });
+
+  it('is guarded by a token off loopback', async () => {
+    const board = serve({ host: '0.0.0.0', hosts: ['dash.example'] });
+    const url = new URL(await board.address);
+    const token = url.searchParams.get('token') ?? '';
+    expect(token.length).toBeGreaterThanOrEqual(20);
+    const place = `http://127.0.0.1:${url.port}/`;
+    const host = 'dash.example';
+    expect((await ask(place, { host: 'evil.example' })).status).toBe(403);
+    expect(
+      (await ask(place, { host: `127.0.0.1:${url.port}`, authorization: `Bearer ${token}` })).status,
+    ).toBe(200);
+    expect((await ask(place, { host })).status).toBe(401);
+    expect((await ask(`${place}events`, { host })).status).toBe(401);
+    expect((await ask(`${place}?token=${token}x`, { host })).status).toBe(401);
+
+    const first = await ask(`${place}?token=${token}`, { host });
+    expect([first.status, first.headers.location]).toEqual([303, '/']);
+    const [cookie = ''] = first.headers['set-cookie'] ?? [];
+    expect(cookie).toMatch(/HttpOnly; SameSite=Strict/);
+    expect((await ask(place, { host, cookie: cookie.split(';')[0] ?? '' })).status).toBe(200);
+    expect((await ask(place, { host, authorization: `Bearer ${token}` })).status).toBe(200);
+  });
+
+  it('takes a token of the caller’s choice on loopback too', async () => {
+    const address = await serve({ token: 'open sesame' }).address;
+    expect(new URL(address).searchParams.get('token')).toBe('open sesame');
+    expect((await ask(address)).status).toBe(303);
+    expect((await ask(new URL('/', address).href)).status).toBe(401);
+  });
+
+  it('rejects its address if the port is taken, and nobody need listen', async () => {
+    const { port } = new URL(await serve().address);
+    const second = serve({ port: Number(port) });
+    await expect(second.address).rejects.toThrow('EADDRINUSE');
+  });
+});
+
+describe('what the page is told', () => {
+  it('has no secrets in it', async () => {
+    const board = serve();
+    const { client, server } = link(board);
+    echoAll(server);
+    const early = client.newStream(
+      { authorization: 'Bearer planted-1' },
+      { label: 'https://u:planted-2@host/' },
+    );
+    const page = await eavesdrop(board);
+    const late = client.newStream(
+      [
+        ['cookie', 'a=planted-3'],
+        ['x-api-key', 'planted-4'],
+        ['x-auth-token', 'planted-5'],
+        [':path', '/x?access_token=planted-6&page=2'],
+        ['referer', 'https://me:planted-7@host/'],
+        ['x-note', 'Basic cGxhbnRlZC04'],
+        ['x-visible', 'this may be seen'],
+      ],
+      { label: 'late' },
+    );
+    for (const stream of [early, late]) {
+      await stream.end();
+      await drain(stream);
+    }
+    client.abort(new Error('lost: https://me:planted-9@host/'));
+    await until(() => page.text().includes('"failed"'), 'the end of the connection');
+    expect(page.text()).toContain('this may be seen');
+    expect(page.text()).toContain('page=2');
+    expect(page.text()).not.toContain('planted');
+    expect(page.text()).not.toContain('cGxhbnRlZC04');
+    page.stop();
+  });
+
+  it('has the secrets if that is asked for', async () => {
+    const board = serve({ redact: false });
+    const { client } = link(board);
+    const page = await eavesdrop(board);
+    const stream = client.newStream({ authorization: 'Bearer seen' });
+    await until(() => page.text().includes('Bearer seen'), 'the header');
+    stream.reset();
+    page.stop();
+  });
+
+  it('is all there for a page that comes later', async () => {
+    const board = serve();
+    const { client, server } = link(board);
+    echoAll(server);
+    const over = client.newStream({}, { label: 'over' });
+    void over.send('x');
+    await drain(over);
+    await over.closed;
+    const alive = client.newStream({}, { label: 'alive' });
+    const page = await eavesdrop(board);
+    const [first] = page.messages();
+    expect(first?.isWhole).toBe(true);
+    expect(first?.streams.map(({ label }) => label)).toEqual(['over', 'alive']);
+    alive.reset();
+    page.stop();
+  });
+
+  it('says what it leaves out of a flood', async () => {
+    const board = serve({ pingMs: 0 });
+    const { client, server } = link(board);
+    echoAll(server);
+    const page = await eavesdrop(board);
+    const many = Array.from({ length: 1500 }, async () => {
+      const stream = client.newStream({});
+      void stream.send(new Uint8Array(10));
+      await drain(stream);
+    });
+    await Promise.all(many);
+    interface Flood {
+      readonly streams: readonly { readonly id: number }[];
+      readonly figures: readonly number[];
+      readonly events: readonly unknown[];
+      readonly frames: readonly unknown[];
+      readonly connections: readonly { readonly opened: number; readonly live: number }[];
+      readonly omitted: { readonly events: number; readonly frames: number; readonly streams: number };
+    }
+    const all = (): Flood[] => page.messages() as unknown as Flood[];
+    await until(
+      () => all().some(({ connections: [row] }) => row?.opened === 1500 && row.live === 0),
+      'the end',
+    );
+    const sum = (read: (message: Flood) => number): number =>
+      all().reduce((total, message) => total + read(message), 0);
+    // 1,500 opens, replies, four ends in all, closes: each is told or counted.
+    const told = sum(({ events }) => events.length);
+    const counted = sum(({ omitted }) => omitted.events);
+    expect(told + counted).toBe(1500 * 5);
+    const rows = new Set(all().flatMap(({ streams }) => streams.map(({ id }) => id)));
+    expect(rows.size + sum(({ omitted }) => omitted.streams)).toBe(1500);
+    expect(sum(({ omitted }) => omitted.frames)).toBeGreaterThan(0);
+    page.stop();
+  });
+
+  it('ends with the dashboard, and the connections go on', async () => {
+    const board = serve();
+    const { client, server } = link(board);
+    echoAll(server);
+    const page = await eavesdrop(board);
+    await within(board.close(), 1000, () => 'the dashboard is closing');
+    const stream = client.newStream({});
+    void stream.send('still here');
+    expect(await drain(stream)).toBe(10);
+    page.stop();
+  });
+});
