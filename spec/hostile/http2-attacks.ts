@@ -32,7 +32,7 @@ export function hello(settings: readonly Setting[] = []): Uint8Array {
 
 const encoder = new HpackEncoder({ tableBytes: 0 });
 
-export function frame(type: number, flags: number, id: number, payload: Uint8Array = none): Uint8Array {
+function frame(type: number, flags: number, id: number, payload: Uint8Array = none): Uint8Array {
   return made((out, at) => {
     const end = writeFrameHeader(out, at, payload.byteLength, type, flags, id);
     out.set(payload, end);
@@ -40,7 +40,7 @@ export function frame(type: number, flags: number, id: number, payload: Uint8Arr
   });
 }
 
-export function open(id: number, path = '/ignore', end = false, more: readonly string[] = []): Uint8Array {
+function open(id: number, path = '/ignore', end = false, more: readonly string[] = []): Uint8Array {
   const fields = [':method', 'POST', ':scheme', 'http', ':authority', 'victim', ':path', path, ...more];
   const block = encoder.encode(fields);
   return made((out, at) => writeHeaders(out, at, id, block, end, 16_384));
