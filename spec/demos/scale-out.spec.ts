@@ -13,8 +13,10 @@ describeWithPeer('one connection, HAProxy and three servers', peers.haproxy, () 
     const rows = stdout.split('\n').filter((line) => /^ *\d+ {2}[ABC] /.test(line));
     const of = (word: string): string[] => rows.filter((row) => row.includes(word));
     expect(of('its server drained').every((row) => / {2}20 {2}finished /.test(row))).toBe(true);
-    expect(of('opened while B drained')).toHaveLength(6);
-    expect(of('opened while B drained').every((row) => !/ B /.test(row))).toBe(true);
+    // Opened while B drained: each said one more, wherever it was and whatever came of it.
+    const later = rows.filter((row) => / {2}11 {2}/.test(row));
+    expect(later).toHaveLength(6);
+    expect(later.every((row) => !/ B /.test(row))).toBe(true);
     expect(of('its server was killed').every((row) => / C .* lost \((reset|closed)/.test(row))).toBe(true);
     expect(of('opened again')).toHaveLength(of('its server was killed').length);
     expect(of('its server was killed').length).toBeGreaterThan(0);
