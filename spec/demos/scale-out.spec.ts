@@ -13,9 +13,11 @@ describeWithPeer('one connection, HAProxy and three servers', peers.haproxy, () 
     const rows = stdout.split('\n').filter((line) => /^ *\d+ {2}[ABC] /.test(line));
     const of = (word: string): string[] => rows.filter((row) => row.includes(word));
     expect(of('its server drained').every((row) => / {2}20 {2}finished /.test(row))).toBe(true);
-    expect(of('opened while B drained')).toHaveLength(6);
-    expect(of('opened while B drained').every((row) => !/ B /.test(row))).toBe(true);
-    expect(of('its server was killed').every((row) => / C .* lost \((reset|closed)/.test(row))).toBe(true);
+    // Opened while B drained: each said one more, wherever it was and whatever came of it.
+    const later = rows.filter((row) => / [ABC] +11 {2}/.test(row));
+    expect(later).toHaveLength(6);
+    expect(later.every((row) => !/ B +\d/.test(row))).toBe(true);
+    expect(of('its server was killed').every((row) => / C +\d+ {2}lost \((reset|closed)/.test(row))).toBe(true);
     expect(of('opened again')).toHaveLength(of('its server was killed').length);
     expect(of('its server was killed').length).toBeGreaterThan(0);
     expect(stdout).toContain('Every stream ended as it should');
