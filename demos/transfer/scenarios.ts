@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import type { Protocol } from 'rxmux';
 import { framer } from 'rxmux/framer';
+import { http2 } from 'rxmux/http2';
 import { spdy } from 'rxmux/spdy';
 
 /** What the bytes of a connection go through. */
@@ -22,6 +23,7 @@ interface Row {
 const protocols: Readonly<Record<string, Row>> = {
   framer: { speak: framer, transports: ['tcp', 'tls', 'unix'] },
   spdy: { speak: spdy, transports: ['tcp', 'tls', 'unix'] },
+  http2: { speak: http2, transports: ['tcp', 'tls', 'unix'] },
 };
 
 export const scenarios: readonly Scenario[] = Object.entries(protocols).flatMap(

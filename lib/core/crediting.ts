@@ -3,6 +3,7 @@ import type { LimitValues } from './limits.js';
 import { microtask } from './promises.js';
 import type { CoreStream } from './stream.js';
 import { grownWindow, ReceiveWindow } from './window.js';
+import type { Wire } from './wire.js';
 
 /** The windows that both ends assume before they know each other's. */
 export interface EarlyWindows {
@@ -26,8 +27,7 @@ export interface CreditingHost {
   readonly limits: LimitValues;
   /** The peer keeps to no windows, as far as we know. */
   readonly windowless: boolean;
-  /** A reader that stopped is said so on the wire, and needs no more credit. */
-  readonly halfStop: boolean;
+  readonly wire: Wire;
   now(): number;
   /** Too much is unread: nothing more is read until `resumeReading`. */
   pauseReading(): void;
@@ -119,7 +119,8 @@ export class Crediting {
     const now = this.#host.now();
     for (const stream of streams) {
       stream.creditDue = false;
-      if (!stream.remoteOver && !(stream.inbox.isStopped && this.#host.halfStop)) this.#grant(stream, now);
+      if (!stream.remoteOver && !(stream.inbox.isStopped && this.#host.wire.features.halfStop))
+        this.#grant(stream, now);
     }
   }
 

@@ -3,17 +3,14 @@ import type { Clock } from './clock.js';
 import { StreamError } from './errors.js';
 import type { LimitValues } from './limits.js';
 import { microtask } from './promises.js';
+import type { Wire } from './wire.js';
 
 /** What the end of a connection asks of it. */
 export interface EndingHost {
   readonly limits: LimitValues;
   readonly openStreams: number;
   readonly isEstablished: boolean;
-  /** The peer reads nothing after our go-away. */
-  readonly goAwayLast: boolean;
-  readonly isMidFrame: boolean;
-  /** The peer speaks our protocol, as far as we have heard. */
-  readonly isRecognised: boolean;
+  readonly wire: Wire;
   /** Tells the peer, with the error if there is one. */
   sayGoAway(error: StreamError | null): void;
   /** Gives all frames to the transport, which is ended next. */
@@ -57,7 +54,7 @@ export class Ending {
   close(): void {
     if (this.isGoingAway || this.isOver) return;
     this.isGoingAway = true;
-    if (!this.#host.goAwayLast) this.#host.sayGoAway(null);
+    if (!this.#host.wire.goAwayLast) this.#host.sayGoAway(null);
     const { drainMs } = this.#host.limits;
     this.#deadline(drainMs, () => {
       this.abort(new StreamError('timeout', `streams were still open after the ${drainMs} ms to drain them`));
@@ -80,7 +77,7 @@ export class Ending {
     // After this turn, so that what is being said in it is sent.
     microtask(() => {
       if (this.isOver) return;
-      if (this.isGoingAway && this.#host.goAwayLast) this.#host.sayGoAway(null);
+      if (this.isGoingAway && this.#host.wire.goAwayLast) this.#host.sayGoAway(null);
       this.#host.finish();
       this.#transport.end();
       // Who has said nothing yet is not waited for.
@@ -104,19 +101,19 @@ export class Ending {
   /** The peer broke the protocol, or its time is up: it is told why, and then the transport closes. */
   fail(error: StreamError): void {
     if (this.isOver) return;
-    if (this.#host.isRecognised) this.#host.sayGoAway(error);
+    if (this.#host.wire.isRecognised) this.#host.sayGoAway(error);
     this.#settle(error);
     this.#leave();
   }
 
   /** The peer's side of the transport has ended. */
   transportEnded(): void {
-    const { openStreams, isEstablished, isMidFrame, limits } = this.#host;
+    const { openStreams, isEstablished, wire, limits } = this.#host;
     if (this.isOver) this.#transport.end();
     else if (openStreams > 0) this.#lose(`the connection ended with ${openStreams} streams open`, undefined);
     else if (!isEstablished)
       this.#lose('the connection ended before the peer had said what it speaks', undefined);
-    else if (isMidFrame) this.#lose('the connection ended in the middle of a frame', undefined);
+    else if (wire.isMidFrame) this.#lose('the connection ended in the middle of a frame', undefined);
     else {
       this.#host.finish();
       this.#settle(null);

@@ -135,26 +135,21 @@ export function fromPeer(
   limits: LimitValues,
 ): StreamHeaders | StreamError {
   if (flat.length === 0) return noHeaders;
-  if (flat.length / 2 > limits.maxHeaders) {
-    return limitError(`the peer sent ${flat.length / 2} headers, and ${limits.maxHeaders} are allowed`);
-  }
+  const count = flat.length / 2;
+  if (count > limits.maxHeaders) return tooMuch(`${count} headers`, limits.maxHeaders);
   // Each name and value has its length before it.
   const blockBytes = sizes === null ? 0 : sizes.reduce((sum, size) => sum + 2 + size, 0);
   if (blockBytes > limits.maxHeaderBlockBytes) {
-    return limitError(
-      `the peer sent headers of ${blockBytes} bytes, and ${limits.maxHeaderBlockBytes} are allowed`,
-    );
+    return tooMuch(`headers of ${blockBytes} bytes`, limits.maxHeaderBlockBytes);
   }
   for (let at = 0; at < flat.length; at += 2) {
     const nameBytes = sizes === null ? 0 : (sizes[at] as number);
     const valueBytes = sizes === null ? 0 : (sizes[at + 1] as number);
     if (nameBytes > limits.maxHeaderNameBytes) {
-      return limitError(`the peer sent a header name of ${nameBytes} bytes of ${limits.maxHeaderNameBytes}`);
+      return tooMuch(`a header name of ${nameBytes} bytes`, limits.maxHeaderNameBytes);
     }
     if (valueBytes > limits.maxHeaderValueBytes) {
-      return limitError(
-        `the peer sent a header value of ${valueBytes} bytes of ${limits.maxHeaderValueBytes}`,
-      );
+      return tooMuch(`a header value of ${valueBytes} bytes`, limits.maxHeaderValueBytes);
     }
     if (!isName(flat[at] as string) || !isValue(flat[at + 1] as string)) {
       return new StreamError('protocol', 'the peer sent a header with a forbidden character', {
@@ -166,6 +161,6 @@ export function fromPeer(
   return new HeaderList(flat);
 }
 
-function limitError(message: string): StreamError {
-  return new StreamError('limit', message, { remote: true });
+function tooMuch(what: string, limit: number): StreamError {
+  return new StreamError('limit', `the peer sent ${what}, and ${limit} are allowed`, { remote: true });
 }

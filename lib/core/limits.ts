@@ -12,6 +12,8 @@ export interface LimitValues {
   sendQuantumBytes: number;
   /** A header block as it is on the wire. */
   maxHeaderBlockBytes: number;
+  /** Further frames of one header block, where the wire cuts it. */
+  maxContinuations: number;
   /** A header block unpacked, where the wire compresses. */
   maxHeaderListBytes: number;
   maxHeaders: number;
@@ -94,6 +96,7 @@ export const defaultLimits: LimitValues = {
   maxFrameBytes: 64 * KiB,
   sendQuantumBytes: 16 * KiB,
   maxHeaderBlockBytes: 16 * KiB,
+  maxContinuations: 8,
   maxHeaderListBytes: 64 * KiB,
   maxHeaders: 64,
   maxHeaderNameBytes: 256,

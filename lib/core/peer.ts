@@ -148,9 +148,9 @@ export class Peer {
     wireCode: number,
     reason: string,
     headers: StreamHeaders,
+    retryable: boolean = code === 'refused',
   ): void {
     const message = `stream ${stream.id} was refused by the peer (${code})${reason && `: ${reason}`}`;
-    const retryable = code === 'refused';
     const details = { streamId: stream.id, remote: true, wireCode, headers, reset: code, retryable };
     stream.fail(new StreamError('refused', message, details), code, true);
   }
@@ -253,8 +253,7 @@ export class Peer {
   goesAway(lastId: number, error: StreamError | null): void {
     const { events, ending, streams } = this.#host;
     if (events !== null) events.next({ type: 'goaway', at: this.#host.now(), remote: true, lastId });
-    ending.peerGoAway(error);
-    if (error !== null) return;
+    if (error === null) ending.peerGoAway(null);
     for (const stream of [...streams.values()]) {
       // What it has answered it has taken, whatever it counts.
       if (stream.origin === 'remote' || stream.id <= lastId || stream.isAnswered) continue;
@@ -262,7 +261,8 @@ export class Peer {
       const details = { streamId: stream.id, remote: true, retryable: true, reset: 'refused' } as const;
       stream.fail(new StreamError('refused', message, details), 'refused', true);
     }
-    ending.drained();
+    if (error === null) ending.drained();
+    else ending.peerGoAway(error);
   }
 
   /** Our go-away: gives the last id of the peer's that we take. */

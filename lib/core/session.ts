@@ -30,7 +30,7 @@ import type { StreamHost } from './stream-host.js';
 import { isLocalOver } from './stream-state.js';
 import { Timekeeper, type Watched } from './timekeeper.js';
 import { Transmitter, type TransmitterHost } from './transmitter.js';
-import type { Reason, Wire } from './wire.js';
+import type { HeadersUse, Reason, Wire } from './wire.js';
 
 /** What a protocol tells the engine about itself. */
 export interface SessionProfile extends EarlyWindows {
@@ -63,12 +63,8 @@ export class Session
   readonly ending: Ending;
   readonly pings: Pings;
   readonly backlog: Backlog<CoreStream> = new Backlog('accept$');
-  readonly protocol: string;
-  readonly dataBeforeReply: boolean;
-  readonly halfStop: boolean;
-  readonly goAwayLast: boolean;
+  readonly wire: Wire;
   isEstablished = false;
-  readonly #wire: Wire;
   readonly #clock: Clock;
   readonly #receiver: Receiver;
   readonly #timekeeper: Timekeeper;
@@ -91,11 +87,7 @@ export class Session
     this.peer = new Peer(this, profile);
     this.info = { protocol: '', role, features: {} as never };
     const wire = profile.wire(this);
-    this.#wire = wire;
-    this.protocol = wire.name;
-    this.dataBeforeReply = wire.dataBeforeReply;
-    this.halfStop = wire.features.halfStop;
-    this.goAwayLast = wire.goAwayLast === true;
+    this.wire = wire;
     this.info = {
       protocol: wire.name,
       role,
@@ -131,7 +123,7 @@ export class Session
     if (!(Number.isInteger(urgency) && urgency >= 0 && urgency <= 7)) {
       throw new RangeError(`urgency is a whole number from 0 to 7, not ${urgency}`);
     }
-    const list = this.toHeaders(headers);
+    const list = this.toHeaders(headers, 'open');
     const refusal = this.#refusal();
     const id = refusal === null ? this.nextId : 0;
     const stream = new CoreStream(this, id, 'local', list, urgency, this.peer.streamWindow);
@@ -201,8 +193,10 @@ export class Session
     return this.#clock.now();
   }
 
-  toHeaders(init: HeadersInit | undefined): StreamHeaders {
-    return checkHeaders(toHeaders(init), this.limits, (headers) => this.#wire.headerBytes(headers));
+  toHeaders(init: HeadersInit | undefined, use: HeadersUse): StreamHeaders {
+    const headers = checkHeaders(toHeaders(init), this.limits, (given) => this.wire.headerBytes(given));
+    this.wire.checkHeaders?.(headers, use);
+    return headers;
   }
 
   /** Null while nobody observes frames. */
@@ -248,7 +242,7 @@ export class Session
 
   dropped(stream: CoreStream, bytes: number): void {
     if (stream.isLeftBehind) return;
-    if (this.halfStop || !stream.inbox.isStopped) this.crediting.dropped(bytes);
+    if (this.wire.features.halfStop || !stream.inbox.isStopped) this.crediting.dropped(bytes);
     else this.#discard(stream, bytes);
   }
 
@@ -263,7 +257,7 @@ export class Session
 
   sendReset(stream: CoreStream, code: Reason, reason: string): void {
     if (!stream.announced || this.ending.isOver) return;
-    this.#wire.reset(stream.id, code, reason);
+    this.wire.reset(stream.id, code, reason);
     this.transmitter.schedule();
   }
 
@@ -273,12 +267,12 @@ export class Session
   }
 
   sendRefusalOf(id: number, code: Reason, reason: string, headers: StreamHeaders): void {
-    this.#wire.refuse(id, code, reason, headers);
+    this.wire.refuse(id, code, reason, headers);
     this.transmitter.schedule();
   }
 
   stopped(stream: CoreStream, code: ResetCode): void {
-    if (!this.halfStop) return;
+    if (!this.wire.features.halfStop) return;
     stream.stopDue = code;
     this.transmitter.ready(stream);
   }
@@ -327,12 +321,12 @@ export class Session
   }
 
   sendCredit(id: number, bytes: number): void {
-    this.#wire.credit(id, bytes);
+    this.wire.credit(id, bytes);
   }
 
   roundTrip(): number {
     const pings = this.pings;
-    if (Number.isNaN(pings.rtt) && !pings.isPending && this.#wire.features.ping) void pings.ping();
+    if (Number.isNaN(pings.rtt) && !pings.isPending && this.wire.features.ping) void pings.ping();
     return pings.rtt;
   }
 
@@ -350,14 +344,6 @@ export class Session
     if (slot !== null) slot.next({ type, stream, at: this.now(), side });
   }
 
-  get isRecognised(): boolean {
-    return this.#wire.isRecognised;
-  }
-
-  get isMidFrame(): boolean {
-    return this.#wire.isMidFrame;
-  }
-
   get openStreams(): number {
     return this.streams.size;
   }
@@ -369,7 +355,7 @@ export class Session
   sayGoAway(error: StreamError | null): void {
     if (error === null) this.transmitter.announceAll();
     const lastId = this.peer.goAway();
-    this.#wire.goAway(lastId, error);
+    this.wire.goAway(lastId, error);
     const { slot } = this.#events;
     if (slot !== null) slot.next({ type: 'goaway', at: this.now(), remote: false, lastId });
     if (error === null) this.transmitter.schedule();
@@ -421,6 +407,8 @@ export class Session
         retryable: true,
       });
     }
+    const { takesNone } = this.wire;
+    if (takesNone) return new StreamError('refused', takesNone, { remote: true, reset: 'refused' });
     if (this.nextId <= this.limits.maxStreamId) return null;
     this.#beginClose();
     return new StreamError('limit', `this connection has used up its ids: ${this.nextId} is too high`, {

@@ -2,17 +2,15 @@ import type { Subject } from 'rxjs';
 import type { HeadersInit, ProviderEvent, ResetCode, StreamHeaders } from '../api.js';
 import type { LimitValues } from './limits.js';
 import type { CoreStream } from './stream.js';
-import type { Reason } from './wire.js';
+import type { HeadersUse, Reason, Wire } from './wire.js';
 
 /** What a stream asks of its connection. */
 export interface StreamHost {
-  readonly protocol: string;
+  readonly wire: Wire;
   readonly limits: LimitValues;
-  /** The opener may send data before the answer. */
-  readonly dataBeforeReply: boolean;
   now(): number;
-  /** Makes headers of what an application gives; throws where that cannot be sent. */
-  toHeaders(init: HeadersInit | undefined): StreamHeaders;
+  /** Makes headers of what an application gives; throws where they cannot be sent. */
+  toHeaders(init: HeadersInit | undefined, use: HeadersUse): StreamHeaders;
   /** Null while nobody observes. */
   readonly events: Subject<ProviderEvent> | null;
   /** The stream has something for the wire, or may have. */

@@ -84,7 +84,7 @@ export class CoreStream implements Stream, Entry, InboxOwner, OutboxOwner {
   // ------------------------------------------------------------------ looking
 
   get label(): string {
-    return this.#extras?.label ?? `${this.#host.protocol}#${this.id}`;
+    return this.#extras?.label ?? `${this.#host.wire.name}#${this.id}`;
   }
 
   set label(label: string) {
@@ -156,7 +156,7 @@ export class CoreStream implements Stream, Entry, InboxOwner, OutboxOwner {
         (error: unknown) => this.#refuseFor(error),
       );
     } else {
-      const reply = this.#host.toHeaders(headers);
+      const reply = this.#host.toHeaders(headers, 'accept');
       if (this.#mayAnswer()) this.#answerWith(reply);
     }
     return this;
@@ -165,7 +165,7 @@ export class CoreStream implements Stream, Entry, InboxOwner, OutboxOwner {
   reject(code: ResetCode = 'refused', headers?: HeadersInit): void {
     this.#mustBeRemote('reject');
     checkCode(code);
-    const reply = this.#host.toHeaders(headers);
+    const reply = this.#host.toHeaders(headers, 'refuse');
     if (this.isOver) return;
     if (this.answer !== 'none' && this.answer !== 'promised') {
       throw new Error(
@@ -189,7 +189,7 @@ export class CoreStream implements Stream, Entry, InboxOwner, OutboxOwner {
   #settleAnswer(late: HeadersInit): void {
     if (this.isOver || this.answer !== 'promised') return;
     try {
-      this.#answerWith(this.#host.toHeaders(late));
+      this.#answerWith(this.#host.toHeaders(late, 'accept'));
     } catch (error) {
       this.#refuseFor(error);
     }
@@ -285,7 +285,7 @@ export class CoreStream implements Stream, Entry, InboxOwner, OutboxOwner {
   }
 
   end(trailers?: HeadersInit): Promise<void> {
-    const last = trailers === undefined ? null : this.#host.toHeaders(trailers);
+    const last = trailers === undefined ? null : this.#host.toHeaders(trailers, 'trailers');
     this.#acceptByUse();
     return this.outbox.end(last);
   }
@@ -344,7 +344,7 @@ export class CoreStream implements Stream, Entry, InboxOwner, OutboxOwner {
     this.#answer(headers);
     this.#host.ready(this);
     // Sources may have waited for this.
-    if (!this.#host.dataBeforeReply) this.outbox.settle();
+    if (!this.#host.wire.dataBeforeReply) this.outbox.settle();
     return true;
   }
 
@@ -426,7 +426,7 @@ export class CoreStream implements Stream, Entry, InboxOwner, OutboxOwner {
   outboxMayTake(bytes: number): boolean {
     if (this.origin === 'remote') {
       if (this.answer === 'none' || this.answer === 'promised') return false;
-    } else if (!this.#answered && !this.#host.dataBeforeReply) return false;
+    } else if (!this.#answered && !this.#host.wire.dataBeforeReply) return false;
     return this.#host.mayTake(bytes);
   }
 

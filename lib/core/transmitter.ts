@@ -42,6 +42,9 @@ export class Transmitter {
   maxDataBytes: number = 64 * 1024;
   /** Data sent so far. */
   bytesOut = 0;
+  /** How many streams of ours the peer lets be open; further ones wait. */
+  #maxOpen = Number.POSITIVE_INFINITY;
+  #open = 0;
   readonly #transport: Transport;
   readonly #host: TransmitterHost;
   readonly #wire: Wire;
@@ -88,6 +91,12 @@ export class Transmitter {
   open(stream: CoreStream): void {
     this.#opening.push(stream);
     this.schedule();
+  }
+
+  /** The peer lets so many streams of ours be open at a time. */
+  allowOpen(count: number): void {
+    this.#maxOpen = count;
+    if (this.#opening.size > 0) this.schedule();
   }
 
   ready(stream: CoreStream): void {
@@ -148,6 +157,9 @@ export class Transmitter {
   /** Forgets a stream that is over. */
   forget(stream: CoreStream): void {
     this.#parked.delete(stream);
+    if (stream.origin === 'remote' || !stream.announced) return;
+    this.#open--;
+    if (this.#opening.size > 0) this.schedule();
   }
 
   stop(): void {
@@ -184,7 +196,7 @@ export class Transmitter {
 
   #collect(): void {
     while (this.writer.bytes < batchBytes) {
-      const opening = this.#opening.shift();
+      const opening = this.#nextOpening();
       if (opening !== undefined) {
         this.#visit(opening, openingBytes);
         continue;
@@ -199,6 +211,12 @@ export class Transmitter {
     }
   }
 
+  /** The next stream to open, if the peer lets one more be open. */
+  #nextOpening(): CoreStream | undefined {
+    while (this.#opening.peek()?.isOver) this.#opening.shift();
+    return this.#open < this.#maxOpen ? this.#opening.shift() : undefined;
+  }
+
   /** One turn of a stream: whatever it has for the wire, with at most `quantum` bytes of data. */
   #visit(stream: CoreStream, quantum: number): void {
     if (stream.isOver) return;
@@ -210,6 +228,7 @@ export class Transmitter {
     let written = false;
     if (!stream.announced) {
       stream.announced = true;
+      this.#open++;
       if (!wire.mergesData) bytes = 0;
       end &&= bytes === outbox.queued;
       wire.open(stream, bytes, end);

@@ -5,6 +5,9 @@ import type { CoreStream } from './stream.js';
 /** Why a stream ends: what applications can say, and what only the engine does. */
 export type Reason = ResetCode | 'limit' | 'timeout' | 'calm';
 
+/** What headers go out with. */
+export type HeadersUse = 'open' | 'accept' | 'refuse' | 'trailers';
+
 /**
  * What a protocol is to the engine: it puts the engine's decisions into frames, and tells the engine
  * what the peer's frames say. It decides nothing about streams, flow control or time itself.
@@ -18,6 +21,10 @@ export interface Wire {
   readonly mergesData: boolean;
   /** The opener may send data before the answer. */
   readonly dataBeforeReply: boolean;
+  /** Why the peer takes no streams of ours, in a sentence; null if it does. */
+  readonly takesNone?: string | null;
+  /** Throws what an application has to hear at once: headers that the wire cannot carry. */
+  checkHeaders?(headers: StreamHeaders, use: HeadersUse): void;
   /** Peers read nothing after a go-away: it is said when the last stream is over. */
   readonly goAwayLast?: boolean;
 

@@ -78,6 +78,11 @@ export class FrameParser {
     this.#block = new FieldBlock(this.#limits);
   }
 
+  /** The peer has begun as HTTP/2 wants it: a client with the preface, a server with SETTINGS. */
+  get isPastPreface(): boolean {
+    return this.#role === 'server' ? this.#state !== PREFACE_STATE : this.#settingsSeen;
+  }
+
   /** Nothing is half read: if the connection ends here, no frame or field block was cut. */
   get betweenFrames(): boolean {
     return this.#state === HEADER && this.#gathered.length === 0 && this.#block.streamId === 0;

@@ -97,6 +97,16 @@ export const errorCode = {
   HTTP_1_1_REQUIRED: 0xd,
 } as const;
 
+/**
+ * A parameter of our own, 0 or 1: the sender lets a server open streams, with even ids and HEADERS, as a client does with
+ * odd ones. It holds once both ends have sent it; peers that do not know it ignore it (§6.5.2), and proxies do not pass
+ * it on.
+ */
+export const SETTINGS_SERVER_OPENS = 0xf5a1;
+
+/** Every window before SETTINGS and WINDOW_UPDATE (§6.9.2). */
+export const START_WINDOW_BYTES = 65_535;
+
 /** The HPACK table before any SETTINGS (§6.5.2). */
 export const DEFAULT_TABLE_BYTES = 4096;
 

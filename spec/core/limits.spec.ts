@@ -1,7 +1,10 @@
 import type { Limits, Provider, Stream, StreamError } from 'rxmux';
 import { framer, memoryPair } from 'rxmux';
+import { http2 } from 'rxmux/http2';
 import { defaultLimits, withLimits } from '../../lib/core/limits.js';
 import { codes } from '../../lib/framer/frames.js';
+import { writeFrameHeader, writePreface, writeSettings } from '../../lib/http2/codec.js';
+import { frameType } from '../../lib/http2/frames.js';
 import { fate, streamFailure, watch } from '../conformance/wait.js';
 import {
   accept,
@@ -24,6 +27,7 @@ import {
   uint32,
 } from '../hostile/frames.js';
 import { clearRigs, type Rig, type RigOptions, rig, settled } from '../hostile/raw-peer.js';
+import { trackProvider } from '../support/leaks.js';
 
 afterEach(clearRigs);
 
@@ -187,6 +191,41 @@ limit('maxHeaderListBytes', () => {
     const { peer, taken } = await takingRig({ limits: { maxHeaderListBytes: 0 } });
     await peer.say(open(1, { headers: [['a', 'b']] }));
     expect(taken[0]?.headers.get('a')).toBe('b');
+  });
+});
+
+limit('maxContinuations', () => {
+  /** HTTP/2 cuts header blocks, our own frames do not: a HEADERS frame with so many CONTINUATION frames. */
+  function block(continuations: number): Uint8Array {
+    const ended = 4;
+    const out = new Uint8Array(9 * (1 + continuations));
+    writeFrameHeader(out, 0, 0, frameType.HEADERS, 0, 1);
+    for (let count = 1; count <= continuations; count++) {
+      const flags = count === continuations ? ended : 0;
+      writeFrameHeader(out, 9 * count, 0, frameType.CONTINUATION, flags, 1);
+    }
+    return out;
+  }
+
+  it('ends the connection for one more frame of a header block', async () => {
+    for (const [continuations, wrong] of [
+      [5, false],
+      [6, true],
+    ] as const) {
+      const [near, far] = memoryPair();
+      const server = trackProvider(http2(far, { role: 'server', limits: { maxContinuations: 5 } }));
+      near.start({ onData: () => {}, onEnd: () => {}, onDrain: () => {}, onClose: () => {} });
+      const hello = new Uint8Array(24 + 9);
+      writeSettings(hello, writePreface(hello, 0), []);
+      near.write([hello, block(continuations)]);
+      await settled();
+      const closed = fate(server.closed);
+      await settled();
+      expect(closed.state).toBe(wrong ? 'rejected' : 'pending');
+      if (wrong) expect((await streamFailure(() => server.closed)).message).toContain('CONTINUATION');
+      near.destroy();
+      await server.closed.catch(() => {});
+    }
   });
 });
 

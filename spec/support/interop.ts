@@ -14,8 +14,11 @@ export interface Peer {
 }
 
 /** What the specs need so far; add to it, and to the list in .ci/run. */
-export const peers: Readonly<Record<'go' | 'kubectl', Peer>> = {
+export const peers: Readonly<Record<'go' | 'kubectl' | 'curl' | 'nghttp2' | 'haproxy', Peer>> = {
   go: { name: 'Go', binary: 'go', debianPackage: 'golang-go' },
+  curl: { name: 'curl', binary: 'curl', debianPackage: 'curl' },
+  nghttp2: { name: 'nghttp2', binary: 'h2load', debianPackage: 'nghttp2-client' },
+  haproxy: { name: 'HAProxy', binary: 'haproxy', debianPackage: 'haproxy' },
   kubectl: { name: 'kubectl', binary: 'kubectl', debianPackage: 'kubernetes-client' },
 };
 

@@ -1,0 +1,305 @@
+import type { ProviderFeatures, StreamHeaders } from '../api.js';
+import type { StreamError } from '../core/errors.js';
+import type { FrameWriter } from '../core/frame-writer.js';
+import { noHeaders } from '../core/headers.js';
+import type { Session } from '../core/session.js';
+import type { CoreStream } from '../core/stream.js';
+import type { HeadersUse, Reason, Wire } from '../core/wire.js';
+import {
+  FrameParser,
+  headersByteLength,
+  type Setting,
+  writeFrameHeader,
+  writeGoAway,
+  writeHeaders,
+  writePing,
+  writePreface,
+  writeRstStream,
+  writeSettings,
+  writeSettingsAck,
+  writeWindowUpdate,
+} from './codec.js';
+import {
+  errorCode,
+  FRAME_HEADER_BYTES,
+  frameFlag,
+  frameName,
+  frameType,
+  MAX_31_BITS,
+  MIN_MAX_FRAME_BYTES,
+  PREFACE,
+  SETTINGS_SERVER_OPENS,
+  START_WINDOW_BYTES,
+  settingId,
+} from './frames.js';
+import { HpackEncoder } from './hpack.js';
+import {
+  checkHeaders,
+  refusalFields,
+  requestFields,
+  responseFields,
+  type Target,
+  trailerFields,
+} from './messages.js';
+import { Http2Reader } from './reader.js';
+import { goAwayCode, toWire } from './reasons.js';
+
+/** What a new connection lets us open before its SETTINGS say: RFC 9113 §6.5.2 recommends no less. */
+const startStreams = 100;
+
+/** Our own data may be in longer pieces than this only if the peer asks for it; beyond, others would wait for it. */
+const mostDataBytes = 64 * 1024;
+
+/** As much of an error's message as GOAWAY repeats. */
+const mostDebugBytes = 256;
+
+/** Late and small frames that a peer may send for what we sent it: what it owes us nothing for is a fault. */
+const mostEarned = 4096;
+
+const texts: TextEncoder = new TextEncoder();
+
+/** HTTP/2's side of a session: what the engine decides, in frames (RFC 9113). */
+export class Http2Wire implements Wire {
+  readonly name = 'http2';
+  readonly features: ProviderFeatures = {
+    headers: true,
+    replyHeaders: true,
+    trailers: true,
+    flowControl: true,
+    halfStop: false,
+    ping: true,
+    goAway: true,
+  };
+  readonly mergesData = false;
+  readonly dataBeforeReply = true;
+  takesNone: string | null = null;
+  framesDone = 0;
+  readonly encoder: HpackEncoder = new HpackEncoder();
+  /** The longest payload that the peer takes. */
+  maxFrameBytes: number = MIN_MAX_FRAME_BYTES;
+  readonly #session: Session;
+  readonly #options: Partial<Target>;
+  readonly #parser: FrameParser;
+  #target: Target | undefined;
+  #plainRequest: readonly string[] | undefined;
+  /** Where field blocks are made. */
+  #scratch: Uint8Array = new Uint8Array(0);
+  #earned = 0;
+
+  constructor(session: Session, options: Partial<Target>) {
+    this.#session = session;
+    this.#options = options;
+    const { limits, info } = session;
+    this.#parser = new FrameParser(new Http2Reader(session, this), { role: info.role, limits });
+  }
+
+  receive(chunk: Uint8Array, from: number, maxFrames: number): number {
+    this.framesDone = 0;
+    return this.#parser.parse(chunk, from, maxFrames);
+  }
+
+  get isRecognised(): boolean {
+    return this.#parser.isPastPreface;
+  }
+
+  get isMidFrame(): boolean {
+    return !this.#parser.betweenFrames;
+  }
+
+  // ------------------------------------------------------------------ before anything is sent
+
+  /** At most: how long it is exactly, the tables of the moment decide. */
+  headerBytes(headers: StreamHeaders): number {
+    return this.encoder.byteBound(trailerFields(headers));
+  }
+
+  checkHeaders(headers: StreamHeaders, use: HeadersUse): void {
+    if (headers !== noHeaders) checkHeaders(headers, use, this.#defaults);
+  }
+
+  get #defaults(): Target {
+    this.#target ??= {
+      scheme: this.#options.scheme ?? 'http',
+      authority: this.#options.authority ?? this.#session.info.remote ?? 'localhost',
+      path: this.#options.path ?? '/',
+    };
+    return this.#target;
+  }
+
+  // ------------------------------------------------------------------ out
+
+  preface(): void {
+    const { limits, info, transmitter } = this.#session;
+    const settings: Setting[] = [];
+    if (info.role === 'client') {
+      const start = this.#writer.reserve(PREFACE.length);
+      writePreface(this.#writer.slab, start);
+      settings.push([settingId.ENABLE_PUSH, 0]);
+    }
+    settings.push([settingId.MAX_CONCURRENT_STREAMS, Math.min(limits.maxStreams, MAX_31_BITS)]);
+    settings.push([settingId.INITIAL_WINDOW_SIZE, limits.windowBytes]);
+    if (limits.maxFrameBytes > MIN_MAX_FRAME_BYTES)
+      settings.push([settingId.MAX_FRAME_SIZE, limits.maxFrameBytes]);
+    settings.push([settingId.MAX_HEADER_LIST_SIZE, Math.min(limits.maxHeaderListBytes, MAX_31_BITS)]);
+    settings.push([SETTINGS_SERVER_OPENS, 1]);
+    const at = this.#frame(frameType.SETTINGS, 0, 0, settings.length * 6);
+    writeSettings(this.#writer.slab, at, settings);
+    const wider = limits.receiveBudgetBytes - START_WINDOW_BYTES;
+    if (wider > 0) this.credit(0, wider);
+    transmitter.maxDataBytes = MIN_MAX_FRAME_BYTES;
+    // A server may open streams only if the client takes them, which its SETTINGS will say.
+    transmitter.allowOpen(info.role === 'client' ? startStreams : 0);
+  }
+
+  settingsAck(): void {
+    const at = this.#frame(frameType.SETTINGS, frameFlag.ACK, 0, 0);
+    writeSettingsAck(this.#writer.slab, at);
+    this.#session.transmitter.schedule();
+  }
+
+  /** The peer's MAX_FRAME_SIZE. */
+  takesFrames(bytes: number): void {
+    this.maxFrameBytes = bytes;
+    this.#session.transmitter.maxDataBytes = Math.min(bytes, mostDataBytes);
+  }
+
+  open(stream: CoreStream, _bytes: number, end: boolean): void {
+    this.earn(4);
+    let fields: readonly string[];
+    if (stream.headers === noHeaders && stream.urgency === 3) {
+      this.#plainRequest ??= requestFields(noHeaders, this.#defaults, stream.urgency);
+      fields = this.#plainRequest;
+    } else fields = requestFields(stream.headers, this.#defaults, stream.urgency);
+    this.#headers(stream.id, fields, end);
+  }
+
+  accept(stream: CoreStream, headers: StreamHeaders, _bytes: number, end: boolean): void {
+    this.#headers(stream.id, responseFields(headers), end);
+  }
+
+  data(stream: CoreStream, bytes: number, end: boolean): void {
+    this.earn(2);
+    const flags = end ? frameFlag.END_STREAM : 0;
+    const at = this.#frame(frameType.DATA, flags, stream.id, bytes, 0);
+    writeFrameHeader(this.#writer.slab, at, bytes, frameType.DATA, flags, stream.id);
+  }
+
+  /** Those of a request are left out: proxies drop them, and nginx ends the connection for them. */
+  trailers(stream: CoreStream, headers: StreamHeaders): void {
+    const fields = stream.origin === 'local' ? [] : trailerFields(headers);
+    if (fields.length === 0) this.data(stream, 0, true);
+    else this.#headers(stream.id, fields, true);
+  }
+
+  refuse(id: number, code: Reason, _reason: string, headers: StreamHeaders): void {
+    if (headers === noHeaders) {
+      this.reset(id, code);
+      return;
+    }
+    this.#headers(id, refusalFields(headers, code), true);
+    // RFC 9113 §8.1: the response is complete, and the rest of the request is not wanted.
+    if (this.#session.streams.get(id)?.remoteOver !== true) this.reset(id, 'no-error');
+  }
+
+  reset(id: number, code: Reason): void {
+    const at = this.#frame(frameType.RST_STREAM, 0, id, 4);
+    writeRstStream(this.#writer.slab, at, id, toWire(code));
+  }
+
+  /** There is no such frame: `features.halfStop` is false. */
+  stop(): void {}
+
+  credit(id: number, bytes: number): void {
+    const at = this.#frame(frameType.WINDOW_UPDATE, 0, id, 4);
+    writeWindowUpdate(this.#writer.slab, at, id, bytes);
+  }
+
+  ping(payload: number): void {
+    const bytes = new Uint8Array(8);
+    new DataView(bytes.buffer).setUint32(4, payload);
+    const at = this.#frame(frameType.PING, 0, 0, 8);
+    writePing(this.#writer.slab, at, bytes, false);
+  }
+
+  pong(payload: Uint8Array): void {
+    const at = this.#frame(frameType.PING, frameFlag.ACK, 0, 8);
+    writePing(this.#writer.slab, at, payload, true);
+    this.#session.transmitter.schedule();
+  }
+
+  /** Gracefully in two steps (RFC 9113 §6.8): what the peer opens until it has heard the first is told by the second. */
+  goAway(lastId: number, error: StreamError | null): void {
+    const { openStreams, pings, ending, transmitter } = this.#session;
+    if (error !== null) this.#goAway(lastId, goAwayCode(error), error.message);
+    else if (openStreams === 0) this.#goAway(lastId, errorCode.NO_ERROR, '');
+    else {
+      this.#goAway(MAX_31_BITS, errorCode.NO_ERROR, '');
+      const heard = (): void => {
+        if (ending.isOver) return;
+        this.#goAway(lastId, errorCode.NO_ERROR, '');
+        transmitter.schedule();
+      };
+      pings.ping().then(heard, () => {});
+    }
+  }
+
+  #goAway(lastId: number, code: number, message: string): void {
+    const debug = texts.encode(message).subarray(0, mostDebugBytes);
+    const at = this.#frame(frameType.GOAWAY, 0, 0, 8 + debug.byteLength);
+    writeGoAway(this.#writer.slab, at, lastId, code, debug);
+  }
+
+  // ------------------------------------------------------------------ what the peer may do for it
+
+  /** Something of ours may be answered by late frames, and by credit in small pieces. */
+  earn(frames: number): void {
+    this.#earned = Math.min(this.#earned + frames, mostEarned);
+  }
+
+  /** Whether a late or small frame is covered by what was earned. */
+  spend(): boolean {
+    if (this.#earned === 0) return false;
+    this.#earned--;
+    return true;
+  }
+
+  // ------------------------------------------------------------------ inside
+
+  get #writer(): FrameWriter {
+    return this.#session.transmitter.writer;
+  }
+
+  /** Room for a frame; of its payload only `room` bytes are written here. */
+  #frame(type: number, flags: number, id: number, length: number, room: number = length): number {
+    const at = this.#writer.reserve(FRAME_HEADER_BYTES + room);
+    if (this.#session.frames !== null) this.tell('out', type, flags, id, length);
+    return at;
+  }
+
+  #headers(id: number, fields: readonly string[], end: boolean): void {
+    const bound = this.encoder.byteBound(fields);
+    if (bound > this.#scratch.byteLength) this.#scratch = new Uint8Array(Math.max(512, bound));
+    const length = this.encoder.encodeInto(fields, this.#scratch, 0);
+    const writer = this.#writer;
+    const at = writer.reserve(headersByteLength(length, this.maxFrameBytes));
+    writeHeaders(writer.slab, at, id, this.#scratch.subarray(0, length), end, this.maxFrameBytes);
+    if (this.#session.frames !== null) this.#tellHeaders(id, length, end);
+  }
+
+  #tellHeaders(id: number, length: number, end: boolean): void {
+    const most = this.maxFrameBytes;
+    for (let start = 0; start === 0 || start < length; start += most) {
+      const last = start + most >= length ? frameFlag.END_HEADERS : 0;
+      const flags = last | (start === 0 && end ? frameFlag.END_STREAM : 0);
+      const type = start === 0 ? frameType.HEADERS : frameType.CONTINUATION;
+      this.tell('out', type, flags, id, Math.min(most, length - start));
+    }
+  }
+
+  /** Shows a frame to whoever observes. */
+  tell(direction: 'in' | 'out', type: number, flags: number, id: number, length: number): void {
+    const { frames } = this.#session;
+    if (frames === null) return;
+    frames.next({ direction, at: this.#session.now(), name: frameName(type), streamId: id, length, flags });
+  }
+}
