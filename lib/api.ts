@@ -247,6 +247,8 @@ export interface Transport {
   destroy(error?: unknown): void;
   readonly local?: string;
   readonly remote?: string;
+  /** `host:port` as the application named it: a protocol may have to check who answers there. */
+  readonly dialled?: string;
 }
 
 export interface ProviderOptions {

@@ -48,6 +48,7 @@ export class Peer {
   readonly #faults: Faults;
   readonly #tombstones: Tombstones;
   readonly #earlyConnectionWindow: number;
+  readonly #maxCredit: number;
   #lastId = 0;
   /** Frames for streams that have ended, which may still come. */
   #lateFrames = 0;
@@ -62,6 +63,7 @@ export class Peer {
     this.initialWindow = Math.min(early.earlyWindow, limits.windowBytes);
     this.#earlyConnectionWindow = Math.min(early.earlyConnectionWindow, limits.receiveBudgetBytes);
     this.windowless = (early.flowControl ?? 'on') !== 'on';
+    this.#maxCredit = early.maxCredit ?? maxCredit;
     this.#faults = new Faults(limits);
     this.#tombstones = new Tombstones(limits.tombstones, limits.tombstoneMs);
   }
@@ -232,12 +234,14 @@ export class Peer {
   }
 
   credit(stream: CoreStream, bytes: number): void {
-    if (stream.outbox.window + bytes > maxCredit) throw tooMuchCredit(`stream ${stream.id}`);
+    if (stream.outbox.window + bytes > this.#maxCredit) {
+      throw tooMuchCredit(`stream ${stream.id}`, this.#maxCredit);
+    }
     this.#widen(stream, bytes);
   }
 
   connectionCredit(bytes: number): void {
-    if (!this.#host.transmitter.addCredit(bytes)) throw tooMuchCredit('the connection');
+    if (!this.#host.transmitter.addCredit(bytes)) throw tooMuchCredit('the connection', maxCredit);
   }
 
   // ------------------------------------------------------------------ the connection
@@ -313,7 +317,7 @@ function protocolError(message: string): StreamError {
   return new StreamError('protocol', message, { remote: true, reset: 'protocol-error' });
 }
 
-function tooMuchCredit(whose: string): StreamError {
-  const message = `the peer raised the window of ${whose} above 2^31 - 1`;
+function tooMuchCredit(whose: string, most: number): StreamError {
+  const message = `the peer raised the window of ${whose} above 2^${Math.log2(most + 1)} - 1`;
   return new StreamError('flow-control', message, { remote: true, reset: 'flow-control' });
 }

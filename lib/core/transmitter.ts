@@ -225,6 +225,7 @@ export class Transmitter {
     const prelude = !stream.announced || stream.answer === 'ready';
     let bytes = this.#mayMove(stream, prelude ? Math.min(quantum, preludeBytes) : quantum);
     let end = outbox.wantsEnd && bytes === outbox.queued && outbox.trailers === null;
+    if (wire.endsApart && (prelude || bytes > 0)) end = false;
     let written = false;
     if (!stream.announced) {
       stream.announced = true;
@@ -266,13 +267,13 @@ export class Transmitter {
   #mayMove(stream: CoreStream, quantum: number): number {
     if (!this.#mayEnd(stream)) return 0;
     const { outbox } = stream;
-    return Math.max(0, Math.min(outbox.queued, outbox.window, this.credit, quantum));
+    return Math.max(0, Math.min(outbox.queued, outbox.window, this.credit, quantum, outbox.maxDataBytes));
   }
 
   /** The acceptor answers before its data; the opener waits for that where the protocol demands it. */
   #mayEnd(stream: CoreStream): boolean {
     if (stream.origin === 'remote') return stream.answer === 'ready' || stream.answer === 'written';
-    return this.#wire.dataBeforeReply || stream.isAnswered;
+    return this.#wire.dataBeforeReply || stream.isAnswered || stream.outbox.isConfirmed;
   }
 
   #hasWork(stream: CoreStream): boolean {

@@ -205,7 +205,8 @@ export class PayloadReader {
 
   #skip(bytes: number): number {
     const at = this.#at;
-    if (at + bytes > this.#bytes.byteLength) throw malformed('a message of the peer is shorter than its form');
+    if (at + bytes > this.#bytes.byteLength)
+      throw malformed('a message of the peer is shorter than its form');
     this.#at = at + bytes;
     return at;
   }

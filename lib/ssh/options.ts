@@ -34,6 +34,15 @@ export interface SshHostKey {
   readonly bytes: Uint8Array;
 }
 
+/** Algorithms by their names on the wire. */
+export interface SshAlgorithms {
+  kex?: readonly string[];
+  hostKey?: readonly string[];
+  cipher?: readonly string[];
+  mac?: readonly string[];
+}
+
+/** What `ssh()` is to do, as client or as server. */
 export interface SshOptions {
   // ---- client
   username?: string;
@@ -56,6 +65,8 @@ export interface SshOptions {
   authenticate?: (attempt: SshAuthAttempt) => boolean | Promise<boolean>;
 
   // ---- both
+  /** In place of the modern ones, for peers that have only old ones; the most wanted first. */
+  algorithms?: SshAlgorithms;
   /**
    * What accept$ takes besides our own streams. Default: nothing, all else is refused. `forwarded-…` of a server lets
    * clients have it listen, on loopback for TCP; of a client, it takes connections to where it asked a server to listen.
@@ -81,6 +92,8 @@ export interface SshLimitValues extends LimitValues {
   maxCommandBytes: number;
   /** Variables that a session may set. */
   maxEnvironment: number;
+  /** Places where a client may have us listen. */
+  maxForwards: number;
   /** What is kept of a command's standard error while nobody reads it. */
   sideBytes: number;
 }
@@ -117,6 +130,7 @@ const sshLimits: SshLimitValues = {
   rekeyMs: 3_600_000,
   maxCommandBytes: 64 * KiB,
   maxEnvironment: 64,
+  maxForwards: 16,
   sideBytes: 64 * KiB,
 };
 

@@ -1,8 +1,10 @@
-import { EventEmitter } from 'node:events';
+import type { EventEmitter } from 'node:events';
 import { createRequire } from 'node:module';
-import type { SshAuthAttempt } from './options.js';
-import { MSG_KEXINIT, SOFTWARE } from './frames.js';
+import { encodeMessage } from './codec.js';
 import { SshError } from './errors.js';
+import { MSG_DISCONNECT, MSG_EXT_INFO, MSG_KEXINIT, MSG_UNIMPLEMENTED, SOFTWARE } from './frames.js';
+import type { SshAlgorithms, SshAuthAttempt } from './options.js';
+import { PseudoSocket, type SocketOwner } from './pseudo-socket.js';
 
 /**
  * The only file that knows ssh2: it takes packets, keys and logins from that library, and nothing else. Much of what it
@@ -13,10 +15,11 @@ import { SshError } from './errors.js';
 interface Ssh2 {
   readonly Client: new () => Ssh2Client;
   readonly Server: new (config: object) => Ssh2Server;
-  readonly utils: { parseKey(data: unknown, passphrase?: string): ParsedKey | ParsedKey[] | Error };
+  readonly utils: { parseKey(data: unknown, passphrase?: string): PrivateKey | PrivateKey[] | Error };
 }
 
-interface ParsedKey {
+/** A key that has been read. */
+export interface PrivateKey {
   readonly type: string;
   getPrivatePEM(): string | null;
   getPublicSSH(): Buffer;
@@ -71,22 +74,19 @@ interface Internals {
   rekey(): void;
 }
 
-/** A private key that has been read. */
-export type PrivateKey = ParsedKey;
-
 let loaded: { readonly ssh2: Ssh2; readonly version: string } | undefined;
 
 /** The library, once it is needed. Says what to install where it is missing. */
 function load(): { readonly ssh2: Ssh2; readonly version: string } {
   if (loaded !== undefined) return loaded;
-  const require = createRequire(import.meta.url);
+  const from = createRequire(import.meta.url);
   let ssh2: Ssh2;
   try {
-    ssh2 = require('ssh2') as Ssh2;
+    ssh2 = from('ssh2') as Ssh2;
   } catch (cause) {
     throw new Error('rxmux/ssh needs the package ssh2 beside rxmux: npm install ssh2@~1.17', { cause });
   }
-  loaded = { ssh2, version: (require('ssh2/package.json') as { version: string }).version };
+  loaded = { ssh2, version: (from('ssh2/package.json') as { version: string }).version };
   return loaded;
 }
 
@@ -102,21 +102,13 @@ export function readPrivateKey(what: string, key: string | Uint8Array, passphras
   return one;
 }
 
-/** Which algorithms are offered, the most wanted first. */
-export interface Algorithms {
-  readonly kex: readonly string[];
-  readonly hostKey: readonly string[];
-  readonly cipher: readonly string[];
-  readonly mac: readonly string[];
-}
-
 /** How to log in, one way after the other, as ssh2's `authHandler` wants it. */
 export type NextLogin = (methodsLeft: readonly string[] | null) => object | false;
 
 export interface ClientLogin {
   readonly role: 'client';
   readonly username: string;
-  readonly algorithms: Algorithms;
+  readonly algorithms: Required<SshAlgorithms>;
   nextLogin: NextLogin;
   /** Whether the host's key is the right one. After the first time it must answer at once. */
   checkHost(key: Uint8Array): boolean | Promise<boolean>;
@@ -126,13 +118,13 @@ export interface ServerLogin {
   readonly role: 'server';
   readonly server: ServerSide;
   /** Null: this was one attempt too many. */
-  authenticate(attempt: SshAuthAttempt | null): Promise<boolean> | boolean | null;
+  authenticate(attempt: SshAuthAttempt | null): Promise<boolean | null>;
 }
 
 /** Whoever is on the clear side: what `Packets` tells. */
 export interface PacketsOwner {
   /** Bytes for the socket. */
-  write(bytes: Uint8Array): void;
+  writeOut(bytes: Uint8Array): void;
   /** A message of the connection protocol, or DISCONNECT. */
   message(payload: Uint8Array): void;
   /** A message of the transport that does nothing: `known` if it is one that peers may send. */
@@ -149,7 +141,7 @@ const loginMethods: readonly string[] = ['publickey', 'password'];
 
 const MSG_USERAUTH_SUCCESS = 52;
 const firstConnectionMessage = 80;
-const lastConnectionMessage = 127;
+const lastConnectionMessage = 100;
 /** What ssh2 has a handler for, apart from channels and the key exchange. */
 const handled: ReadonlySet<number> = new Set([1, 2, 3, 4, 5, 6, 7, 20, 50, 51, 52, 53, 60, 61]);
 const idle: ReadonlySet<number> = new Set([2, 3, 4, 7]);
@@ -157,33 +149,36 @@ const idle: ReadonlySet<number> = new Set([2, 3, 4, 7]);
 /** A server's keys, and how its connections find their way from ssh2 back to us. */
 export class ServerSide {
   readonly #server: Ssh2Server;
+  readonly #waiting: WeakMap<PseudoSocket, Attach> = new WeakMap();
 
-  constructor(keys: readonly PrivateKey[], algorithms: Algorithms) {
-    const hostKeys = keys.map((key) => key.getPrivatePEM());
+  constructor(keys: readonly PrivateKey[], algorithms: Required<SshAlgorithms>) {
+    const hostKeys = keys.map((key) => ({ key }));
     this.#server = new (load().ssh2.Server)({
       hostKeys,
-      ident: ident(),
+      ident,
       algorithms: ssh2Algorithms(algorithms, false),
     });
-    this.#server.on('connection', (client: Ssh2Connection, info: { header: Header }) => {
-      (client._sock as Wire).attach?.(client, info.header.versions.software);
+    this.#server.on('connection', (client: Ssh2Connection, info: ConnectionInfo) => {
+      this.#waiting.get(client._sock as PseudoSocket)?.(client, info.header.versions.software);
     });
   }
 
-  begin(wire: EventEmitter): void {
-    this.#server.injectSocket(wire);
+  /** `attach` is called once the client has said what it is, before it says anything else. */
+  begin(socket: PseudoSocket, attach: Attach): void {
+    this.#waiting.set(socket, attach);
+    this.#server.injectSocket(socket);
   }
 }
 
-interface Header {
-  readonly versions: { readonly software: string };
+interface ConnectionInfo {
+  readonly header: { readonly versions: { readonly software: string } };
 }
 
-function ident(): string {
-  return `${SOFTWARE}_1`;
-}
+type Attach = (client: Ssh2Connection, software: string) => void;
 
-function ssh2Algorithms(algorithms: Algorithms, withHostKeys: boolean): object {
+const ident: string = `${SOFTWARE}_1`;
+
+function ssh2Algorithms(algorithms: Required<SshAlgorithms>, withHostKeys: boolean): object {
   return {
     kex: [...algorithms.kex],
     cipher: [...algorithms.cipher],
@@ -194,49 +189,13 @@ function ssh2Algorithms(algorithms: Algorithms, withHostKeys: boolean): object {
   };
 }
 
-/** What ssh2 takes for its socket. */
-class Wire extends EventEmitter {
-  writable = true;
-  /** ssh2 asks this of a socket before it writes. */
-  readonly _readableState: { ended: boolean } = { ended: false };
-  readonly #owner: Packets;
-  attach?: (client: Ssh2Connection, software: string) => void;
-
-  constructor(owner: Packets) {
-    super();
-    this.#owner = owner;
-  }
-
-  write(bytes: Uint8Array): boolean {
-    this.#owner.wrote(bytes);
-    return true;
-  }
-
-  resume(): this {
-    this.#owner.started();
-    return this;
-  }
-
-  pause(): this {
-    return this;
-  }
-
-  end(): void {
-    this.#owner.givenUp();
-  }
-
-  destroy(): void {
-    this.#owner.givenUp();
-  }
-}
-
 /**
  * Packets over a pipe of bytes: ssh2's transport, key exchange and login. Messages of the connection protocol go past
  * ssh2's own channels; whoever is logged in sends and takes them as payloads.
  */
-export class Packets {
+export class Packets implements SocketOwner {
   readonly #owner: PacketsOwner;
-  readonly #wire: Wire;
+  readonly #wire: PseudoSocket;
   /** Null until ssh2 has one: a server's client is not there before its version string. */
   #protocol: Internals | null = null;
   /** Bytes that came before ssh2 was ready to read. */
@@ -248,19 +207,17 @@ export class Packets {
 
   constructor(owner: PacketsOwner) {
     this.#owner = owner;
-    this.#wire = new Wire(this);
-    this.#wire.setMaxListeners(0);
+    this.#wire = new PseudoSocket(this);
   }
 
   /** Begins to speak, as soon as ssh2 has its ciphers. */
   begin(login: ClientLogin | ServerLogin): void {
     if (login.role === 'client') this.#beginClient(login);
     else {
-      this.#wire.attach = (client, software) => {
+      login.server.begin(this.#wire, (client, software) => {
         this.#software = software;
         this.#attachServer(client, login);
-      };
-      login.server.begin(this.#wire);
+      });
     }
   }
 
@@ -324,7 +281,7 @@ export class Packets {
   // ------------------------------------------------------------------ from ssh2's socket
 
   wrote(bytes: Uint8Array): void {
-    if (!this.#over) this.#owner.write(bytes);
+    if (!this.#over) this.#owner.writeOut(bytes);
   }
 
   started(): void {
@@ -336,7 +293,9 @@ export class Packets {
   /** ssh2 wants the socket closed, and has not said why. */
   givenUp(): void {
     if (this.#over) return;
-    this.#owner.failed(new SshError('transport', 'the peer broke the rules of the SSH transport or of logging in'));
+    this.#owner.failed(
+      new SshError('transport', 'the peer broke the rules of the SSH transport or of logging in'),
+    );
   }
 
   // ------------------------------------------------------------------ attaching
@@ -351,7 +310,7 @@ export class Packets {
     client.connect({
       sock: this.#wire,
       username: login.username,
-      ident: ident(),
+      ident,
       algorithms: ssh2Algorithms(login.algorithms, true),
       readyTimeout: 0,
       authHandler: (methodsLeft: string[] | null) => login.nextLogin(methodsLeft),
@@ -387,7 +346,7 @@ export class Packets {
     const onHandshakeComplete = protocol._onHandshakeComplete;
     protocol._onHandshakeComplete = (...negotiated) => {
       const kex = protocol._kex;
-      const tellsMore = !this.#keyed && login(connection) && kex?.remoteExtInfoEnabled === true;
+      const tellsMore = !this.#keyed && 'authenticated' in connection && kex?.remoteExtInfoEnabled === true;
       // ssh2's own list joins two names for want of a comma, so that clients with such keys give up.
       if (tellsMore) kex.remoteExtInfoEnabled = false;
       onHandshakeComplete.call(protocol, ...negotiated);
@@ -416,7 +375,7 @@ export class Packets {
       return undefined;
     }
     if (!this.#loggedIn || payload.byteLength === 0) return onPayload(payload);
-    if (type === 1) {
+    if (type === MSG_DISCONNECT) {
       this.#owner.message(plain(payload));
       return undefined;
     }
@@ -436,22 +395,15 @@ export class Packets {
     if (!this.isOpen) return;
     const sequence = ((this.#protocol?._decipher?.inSeqno ?? 1) - 1) >>> 0;
     const packet = this.allocate(5);
-    packet.set([3, sequence >>> 24, sequence >>> 16, sequence >>> 8, sequence], this.payloadAt);
+    packet.set(encodeMessage(MSG_UNIMPLEMENTED, sequence), this.payloadAt);
     this.send(packet);
   }
 
   /** RFC 8308 §3.1. */
   #sendExtInfo(protocol: Internals): void {
-    const name = 'server-sig-algs';
     const list =
       'ssh-ed25519,ecdsa-sha2-nistp256,ecdsa-sha2-nistp384,ecdsa-sha2-nistp521,rsa-sha2-512,rsa-sha2-256';
-    const payload = Buffer.alloc(1 + 4 + 4 + name.length + 4 + list.length);
-    payload[0] = 7;
-    payload.writeUInt32BE(1, 1);
-    payload.writeUInt32BE(name.length, 5);
-    payload.write(name, 9, 'latin1');
-    payload.writeUInt32BE(list.length, 9 + name.length);
-    payload.write(list, 13 + name.length, 'latin1');
+    const payload = encodeMessage(MSG_EXT_INFO, 1, 'server-sig-algs', list);
     const { write } = protocol._packetRW;
     const packet = write.alloc(payload.byteLength);
     packet.set(payload, write.allocStart);
@@ -512,10 +464,6 @@ function explained(error: Error & { level?: string; code?: unknown }): SshError 
     return new SshError('no-method', 'the server took nothing that we could log in with', { cause: error });
   }
   return new SshError('transport', `the SSH transport is broken: ${message}`, { cause: error });
-}
-
-function login(connection: Ssh2Connection): boolean {
-  return (connection as { authenticated?: boolean }).authenticated === false;
 }
 
 /** Without Node's subclass: its methods differ, and its views are slower. */

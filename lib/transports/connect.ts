@@ -22,7 +22,13 @@ export async function connect(
   const { tls, ...providerOptions } = options;
   options.signal?.throwIfAborted();
   const socket = await opened(dial(target, protocol, tls), target.kind === 'tls', address, options);
-  return protocol(fromDuplex(socket), { role: 'client', ...providerOptions });
+  const transport = fromDuplex(socket);
+  if (target.kind !== 'unix') Object.assign(transport, { dialled: nameOf(target) });
+  return protocol(transport, { role: 'client', ...providerOptions });
+}
+
+function nameOf({ host, port }: { readonly host: string; readonly port: number }): string {
+  return `${host.includes(':') ? `[${host}]` : host}:${port}`;
 }
 
 function dial(target: Address, protocol: Protocol, tls: object | undefined): Socket | TLSSocket {
