@@ -6,9 +6,10 @@ import type { ClientLogin, PrivateKey } from './seam.js';
 
 /** What is modern, the most wanted first: no SHA-1, no CBC, no DSA, no compression (it is not asked for at all). */
 export const defaultAlgorithms: Required<SshAlgorithms> = {
+  // The older name first: ssh2 drops the packet of a client that has guessed right (RFC 4253 §7), as dropbear would.
   kex: [
-    'curve25519-sha256',
     'curve25519-sha256@libssh.org',
+    'curve25519-sha256',
     'ecdh-sha2-nistp256',
     'ecdh-sha2-nistp384',
     'ecdh-sha2-nistp521',

@@ -151,12 +151,28 @@ export async function startOurs(
     providers.push(trackProvider(provider));
     serve(provider);
   });
-  const known = join(keys.folder, 'known_hosts');
+  const known = join(keys.folder, `known_hosts-${port}`);
   await writeFile(known, `[127.0.0.1]:${port} ${await keys.publicKey('host')}\n`);
   const sshOptions = [
     ...['-F', 'none', '-i', keys.files.user, '-p', String(port), '-l', 'alice'],
-    ...['-o', `UserKnownHostsFile=${known}`, '-o', 'GlobalKnownHostsFile=none', '-o', 'StrictHostKeyChecking=yes'],
-    ...['-o', 'IdentitiesOnly=yes', '-o', 'IdentityAgent=none', '-o', 'BatchMode=yes', '-o', 'LogLevel=ERROR'],
+    ...[
+      '-o',
+      `UserKnownHostsFile=${known}`,
+      '-o',
+      'GlobalKnownHostsFile=none',
+      '-o',
+      'StrictHostKeyChecking=yes',
+    ],
+    ...[
+      '-o',
+      'IdentitiesOnly=yes',
+      '-o',
+      'IdentityAgent=none',
+      '-o',
+      'BatchMode=yes',
+      '-o',
+      'LogLevel=ERROR',
+    ],
   ];
   return {
     port,
@@ -177,7 +193,11 @@ export interface Outcome {
 }
 
 /** Runs a program to its end. `input` is its standard input, which is closed after it. */
-export async function run(program: string, args: readonly string[], input: string | Uint8Array = ''): Promise<Outcome> {
+export async function run(
+  program: string,
+  args: readonly string[],
+  input: string | Uint8Array = '',
+): Promise<Outcome> {
   const child = spawn(program, [...args], { stdio: ['pipe', 'pipe', 'pipe'] });
   const out: Buffer[] = [];
   let stderr = '';

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { type Provider, type Stream, toDuplex } from 'rxmux/node';
 import { forward, sessionOf } from 'rxmux/ssh';
 import { describeWithPeer } from '../support/interop.js';
-import { type Daemon, keygen, type Keyring, makeKeys, sshd, startSshd } from './openssh.js';
+import { type Daemon, type Keyring, keygen, makeKeys, sshd, startSshd } from './openssh.js';
 
 const MiB = 1024 * 1024;
 
@@ -136,7 +136,11 @@ describeWithPeer('SSH and OpenSSH’s sshd', [sshd, keygen], () => {
 
   it('streams of our own are refused with a reason that says what the peer is', async () => {
     const stream = provider.newStream({ 'x-a': 'b' });
-    await expect(stream.reply).rejects.toMatchObject({ code: 'refused', remote: true, wireCode: expect.any(Number) });
+    await expect(stream.reply).rejects.toMatchObject({
+      code: 'refused',
+      remote: true,
+      wireCode: expect.any(Number),
+    });
     await expect(stream.reply).rejects.toThrow(/may know no streams of rxmux/);
   });
 
@@ -158,7 +162,11 @@ describeWithPeer('SSH and OpenSSH’s sshd', [sshd, keygen], () => {
 
     it('a TCP service is reached through it', async () => {
       const bytes = pattern(3 * MiB);
-      const stream = provider.newStream({ ':ssh': 'direct-tcpip', ':host': '127.0.0.1', ':port': String(port) });
+      const stream = provider.newStream({
+        ':ssh': 'direct-tcpip',
+        ':host': '127.0.0.1',
+        ':port': String(port),
+      });
       const [back] = await Promise.all([all(stream), stream.send(bytes)]);
       expect(hashOf(back)).toBe(hashOf(bytes));
       await stream.closed;
@@ -166,11 +174,19 @@ describeWithPeer('SSH and OpenSSH’s sshd', [sshd, keygen], () => {
 
     it('a service that is not there is a refusal', async () => {
       const stream = provider.newStream({ ':ssh': 'direct-tcpip', ':host': '127.0.0.1', ':port': '1' });
-      await expect(stream.reply).rejects.toMatchObject({ code: 'refused', wireCode: 2, reset: 'internal-error' });
+      await expect(stream.reply).rejects.toMatchObject({
+        code: 'refused',
+        wireCode: 2,
+        reset: 'internal-error',
+      });
     });
 
     it('a stream is the socket of whoever wants one', async () => {
-      const stream = provider.newStream({ ':ssh': 'direct-tcpip', ':host': '127.0.0.1', ':port': String(port) });
+      const stream = provider.newStream({
+        ':ssh': 'direct-tcpip',
+        ':host': '127.0.0.1',
+        ':port': String(port),
+      });
       const socket = toDuplex(stream);
       socket.end('through a duplex');
       const chunks: Buffer[] = [];
@@ -197,7 +213,9 @@ describeWithPeer('SSH and OpenSSH’s sshd', [sshd, keygen], () => {
       for (const where of [{ host: '127.0.0.1', port: tcp.port }, { path }]) {
         const socket = dial(where);
         const stream = (await provider.accept()) as Stream;
-        expect(stream.headers.get(':ssh')).toBe('path' in where ? 'forwarded-streamlocal' : 'forwarded-tcpip');
+        expect(stream.headers.get(':ssh')).toBe(
+          'path' in where ? 'forwarded-streamlocal' : 'forwarded-tcpip',
+        );
         const sending = stream.send(stream.data$);
         socket.end('hello');
         expect(await text(socket)).toBe('hello');
@@ -205,7 +223,9 @@ describeWithPeer('SSH and OpenSSH’s sshd', [sshd, keygen], () => {
       }
       await tcp.close();
       await unix.close();
-      const [refused] = (await once(dial({ host: '127.0.0.1', port: tcp.port }), 'error')) as [{ code: string }];
+      const [refused] = (await once(dial({ host: '127.0.0.1', port: tcp.port }), 'error')) as [
+        { code: string },
+      ];
       expect(refused.code).toBe('ECONNREFUSED');
     });
   });
@@ -292,7 +312,11 @@ describeWithPeer('SSH and OpenSSH’s sshd', [sshd, keygen], () => {
 
     it('with a password where only keys are taken: no-method', async () => {
       const { username } = await daemon.client();
-      const other = await daemon.open({ privateKey: undefined as never, password: 'guess', username: username as string });
+      const other = await daemon.open({
+        privateKey: undefined as never,
+        password: 'guess',
+        username: username as string,
+      });
       const error = await other.closed.catch((reason: unknown) => reason);
       expect(error).toMatchObject({ code: 'closed', cause: { reason: 'password' } });
       expect(String((error as Error).message)).toContain('the server takes publickey');

@@ -20,7 +20,13 @@ export function keyPair(): KeyPair {
   const algorithm = 'ssh-ed25519';
   const blob = Buffer.concat([text(algorithm), text(point)]);
   const check = Buffer.alloc(8, 7);
-  const secret = Buffer.concat([check, text(algorithm), text(point), text(Buffer.concat([seed, point])), text('')]);
+  const secret = Buffer.concat([
+    check,
+    text(algorithm),
+    text(point),
+    text(Buffer.concat([seed, point])),
+    text(''),
+  ]);
   const padding = Buffer.from(Array.from({ length: (8 - (secret.length % 8)) % 8 }, (_, at) => at + 1));
   const file = Buffer.concat([
     Buffer.from('openssh-key-v1\0'),
