@@ -19,7 +19,7 @@ import {
 } from './frames.js';
 
 /** Names of requests, types and algorithms are short (RFC 4250 §4.6.1 has 64 characters); the rest gets some room. */
-export const maxNameBytes = 1024;
+const maxNameBytes = 1024;
 
 const utf8: TextEncoder = new TextEncoder();
 /** What a peer says for people must not end the connection for a byte that is no UTF-8. */
@@ -129,7 +129,7 @@ export function readMessage(payload: Uint8Array, handler: SshHandler): void {
 }
 
 /** The peer's message is not of its form: there is no telling where it went wrong. */
-export function malformed(message: string): StreamError {
+function malformed(message: string): StreamError {
   return new StreamError('protocol', message, { remote: true, reset: 'protocol-error' });
 }
 
@@ -188,7 +188,7 @@ export class PayloadReader {
     const text = lenient.decode(this.bytes());
     // Old peers leave the language out.
     if (!this.isEmpty) this.bytes();
-    return text;
+    return this.last(text);
   }
 
   rest(): Uint8Array {

@@ -149,9 +149,14 @@ export class SshLink implements Transport, PacketsOwner {
     this.#raw.destroy(error);
   }
 
+  /** Agrees on new keys now, whether they are due or not. */
+  rekey(): void {
+    this.#packets.rekey();
+  }
+
   /** Calls `task` once after so long, unless the connection is over. */
   after(ms: number, task: () => void): () => void {
-    if (!(ms > 0 && ms < 2 ** 31)) return () => {};
+    if (this.#over || !(ms > 0 && ms < 2 ** 31)) return () => {};
     const cancel = systemClock.after(ms, () => {
       this.#timers.delete(cancel);
       task();
@@ -334,13 +339,13 @@ export class SshLink implements Transport, PacketsOwner {
     this.#keyedPackets = 0;
     this.#unkeyedBytes = 0;
     this.#cancelRekey?.();
-    this.#cancelRekey = this.after(this.#limits.rekeyMs, () => this.#packets.rekey());
+    this.#cancelRekey = this.after(this.#limits.rekeyMs, () => this.rekey());
   }
 
   #rekeyIfDue(): void {
     const { rekeyBytes, rekeyPackets } = this.#limits;
     if (this.#keyedBytes < rekeyBytes && this.#keyedPackets < rekeyPackets) return;
-    if (this.#loggedIn && !this.#over) this.#packets.rekey();
+    if (this.#loggedIn && !this.#over) this.rekey();
   }
 
   #fault(kind: 'useless' | 'settings'): void {

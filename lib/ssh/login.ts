@@ -142,8 +142,12 @@ export class ClientSide implements ClientLogin {
       return isRight;
     };
     if (found !== null) return found && accept(true);
-    const answer = verifyHost?.(key) ?? false;
-    return typeof answer === 'boolean' ? accept(answer) : answer.then(accept);
+    try {
+      const answer = verifyHost?.(key) ?? false;
+      return typeof answer === 'boolean' ? accept(answer) : answer.then(accept, () => accept(false));
+    } catch {
+      return accept(false);
+    }
   }
 
   /** Null where `verifyHost` is to decide. */

@@ -17,7 +17,7 @@ export const openssh: Peer = { name: 'ssh', binary: 'ssh', debianPackage: 'opens
 export const keygen: Peer = { name: 'ssh-keygen', binary: 'ssh-keygen', debianPackage: 'openssh-client' };
 export const dropbear: Peer = { name: 'dbclient', binary: 'dbclient', debianPackage: 'dropbear-bin' };
 
-export const username: string = userInfo().username;
+const username: string = userInfo().username;
 
 /** A folder with keys in it, for hosts and for users. */
 export interface Keyring {
