@@ -74,7 +74,11 @@ export class RawPeer {
   }
 
   /** Opens a stream of ours, and has it accepted; gives the number that the server gave it, and its window. */
-  async open(number = 0, window = MiB, headers: Field = 0): Promise<{ recipient: number; window: number }> {
+  async open(
+    number = 0,
+    window: number = MiB,
+    headers: Field = 0,
+  ): Promise<{ recipient: number; window: number }> {
     this.send(wire.MSG_CHANNEL_OPEN, wire.TYPE_STREAM, number, window, 32 * KiB, headers);
     const stream = await this.server.accept();
     stream?.accept();
