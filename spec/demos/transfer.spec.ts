@@ -267,7 +267,7 @@ describe('the choice of scenarios', () => {
     const every = ['framer', 'spdy', 'http2'].flatMap((name) =>
       ['tcp', 'tls', 'unix'].map((on) => `${name} ${on}`),
     );
-    expect(chosen()).toEqual(every);
+    expect(chosen()).toEqual([...every, 'ssh tcp', 'ssh unix']);
     expect(chosen('framer')).toEqual(framer);
     expect(chosen('framer', 'unix', 'tcp')).toEqual(['framer tcp', 'framer unix']);
     expect(chosen('framer', 'tls')).toEqual(['framer tls']);

@@ -29,6 +29,7 @@ const all = [
     window: settable('256 KiB, grows'),
     operations: ['bulk', 'fan', 'small', 'fair'],
   },
+  { name: 'rxmux-ssh', about: 'ours, beside ssh2', packages: ['ssh2'], window: settable('1 MiB') },
   { name: 'http2', about: 'node:http2', window: settable('4 MiB') },
   { name: 'ssh2', packages: ['ssh2'], window: fixed('2 MiB') },
   { name: 'spdy-transport', packages: ['spdy-transport'], window: settable('4 MiB') },

@@ -20,6 +20,7 @@ const atMost = (bound, unit) => ({
 });
 
 const framer = 'rxmux-framer';
+const ssh = 'rxmux-ssh';
 
 export const targets = [
   { name: framer, operation: 'bulk', what: 'CPU', values: cpuTo('tcp-limit'), goal: atMost(1.3, 'L') },
@@ -28,6 +29,12 @@ export const targets = [
   { name: framer, operation: 'churn100', what: 'rate', values: rateTo('tcp'), goal: atLeast(20, 'R') },
   { name: framer, operation: 'ping', what: 'rate', values: rateTo('tcp'), goal: atLeast(0.9, 'R') },
   { name: framer, operation: 'idle', what: 'RSS, both ends', values: idleBytes, goal: atMost(2500, 'B') },
+  { name: ssh, operation: 'bulk', what: 'rate', values: rateTo('ssh2'), goal: atLeast(1, 'ssh2') },
+  { name: ssh, operation: 'ping', what: 'rate', values: rateTo('ssh2'), goal: atLeast(1, 'ssh2') },
+  { name: ssh, operation: 'churn1', what: 'rate', values: rateTo('ssh2'), goal: atLeast(1.5, 'ssh2') },
+  { name: ssh, operation: 'churn100', what: 'rate', values: rateTo('ssh2'), goal: atLeast(1.5, 'ssh2') },
+  { name: ssh, operation: 'small', what: 'rate', values: rateTo('ssh2'), goal: atLeast(3, 'ssh2') },
+  { name: ssh, operation: 'idle', what: 'RSS, both ends', values: idleBytes, goal: atMost(10_240, 'B') },
 ];
 
 /** Each target that this run says something about, with its median, quartiles and verdict. */
