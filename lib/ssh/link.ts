@@ -172,7 +172,13 @@ export class SshLink implements Transport, PacketsOwner {
 
   /** What ssh2 has for the socket goes out together. */
   writeOut(bytes: Uint8Array): void {
-    this.#out.push(bytes);
+    const out = this.#out;
+    const last = out[out.length - 1];
+    const end = last === undefined ? -1 : last.byteOffset + last.byteLength;
+    // Packets that lie one behind the other are one piece for the socket.
+    if (last !== undefined && last.buffer === bytes.buffer && end === bytes.byteOffset) {
+      out[out.length - 1] = new Uint8Array(last.buffer, last.byteOffset, last.byteLength + bytes.byteLength);
+    } else out.push(bytes);
     if (this.#shipping || this.#outDue) return;
     this.#outDue = true;
     queueMicrotask(() => {

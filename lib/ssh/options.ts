@@ -111,7 +111,7 @@ const sshLimits: SshLimitValues = {
   maxHeaderNameBytes: KiB,
   maxHeaderValueBytes: 16 * KiB,
   windowBytes: MiB,
-  maxWindowBytes: MiB,
+  maxWindowBytes: 2 * MiB,
   receiveBudgetBytes: 4 * MiB,
   // Numbers on the wire are used again; these are ours alone.
   maxStreamId: 2 ** 53 - 2,

@@ -4,6 +4,7 @@ import { encodeMessage } from './codec.js';
 import { SshError } from './errors.js';
 import { MSG_DISCONNECT, MSG_EXT_INFO, MSG_KEXINIT, MSG_UNIMPLEMENTED, SOFTWARE } from './frames.js';
 import type { SshAlgorithms, SshAuthAttempt } from './options.js';
+import { blocksInPlace, PacketSlab } from './packet-slab.js';
 import { PseudoSocket, type SocketOwner } from './pseudo-socket.js';
 
 /**
@@ -158,7 +159,7 @@ export class ServerSide {
       ident,
       algorithms: ssh2Algorithms(algorithms, false),
     });
-    this.#server.on('connection', (client: Ssh2Connection, info: ConnectionInfo) => {
+    this.#server.on('connection', (client: Ssh2Connection, info: { header: Header }) => {
       this.#waiting.get(client._sock as PseudoSocket)?.(client, info.header.versions.software);
     });
   }
@@ -170,10 +171,7 @@ export class ServerSide {
   }
 }
 
-interface ConnectionInfo {
-  readonly header: { readonly versions: { readonly software: string } };
-}
-
+type Header = { readonly versions: { readonly software: string } };
 type Attach = (client: Ssh2Connection, software: string) => void;
 
 const ident: string = `${SOFTWARE}_1`;
@@ -200,6 +198,10 @@ export class Packets implements SocketOwner {
   #protocol: Internals | null = null;
   /** Bytes that came before ssh2 was ready to read. */
   #early: Uint8Array[] | null = [];
+  /** The cipher that `#blockBytes` is of; 0 if ssh2 is to make the packets. */
+  #cipher: object | null = null;
+  #blockBytes = 0;
+  readonly #slab: PacketSlab = new PacketSlab();
   #software = '';
   #loggedIn = false;
   #keyed = false;
@@ -244,7 +246,12 @@ export class Packets implements SocketOwner {
 
   /** Room for a payload of `bytes`, to be filled from `payloadAt` on and then given to `send`. Only while `isOpen`. */
   allocate(bytes: number): Uint8Array {
-    return (this.#protocol as Internals)._packetRW.write.alloc(bytes);
+    const { _packetRW, _cipher } = this.#protocol as Internals;
+    if (_cipher !== this.#cipher) {
+      this.#cipher = _cipher;
+      this.#blockBytes = blocksInPlace.get(_cipher.constructor.name) ?? 0;
+    }
+    return this.#blockBytes === 0 ? _packetRW.write.alloc(bytes) : this.#slab.packet(bytes, this.#blockBytes);
   }
 
   get payloadAt(): number {
@@ -409,8 +416,6 @@ export class Packets implements SocketOwner {
     packet.set(payload, write.allocStart);
     protocol._cipher.encrypt(write.finalize(packet));
   }
-
-  // ------------------------------------------------------------------ logging in to us
 
   async #authenticate(context: AuthContext, login: ServerLogin): Promise<void> {
     // The first thing a client asks is what it may try.
