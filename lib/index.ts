@@ -5,3 +5,33 @@ export { hold, type Release } from './core/hold.js';
 export { pullMap } from './core/pull-map.js';
 export { framer } from './framer/index.js';
 export { memoryPair } from './transports/memory.js';
+export { type DebugOptions, debug } from './wrappers/debug.js';
+export { ForwardingProvider } from './wrappers/forwarding-provider.js';
+export { ForwardingStream } from './wrappers/forwarding-stream.js';
+export { type HandlerAnswer, handle } from './wrappers/handle.js';
+export { type InterceptHooks, intercept } from './wrappers/intercept.js';
+export { join } from './wrappers/join.js';
+export { type ByteLimits, type LimitOptions, limit } from './wrappers/limit.js';
+export { readTrace, type Trace } from './wrappers/read-trace.js';
+export {
+  isSecretName,
+  type RedactOptions,
+  type Redactor,
+  redacted,
+  redactHeaders,
+  redactor,
+} from './wrappers/redact.js';
+export { type RedialOptions, redial } from './wrappers/redial.js';
+export { type Span, type SpanOptions, span } from './wrappers/span.js';
+export type { SpanMember } from './wrappers/span-member.js';
+export type { Picker } from './wrappers/span-pick.js';
+export { tapProvider } from './wrappers/tap.js';
+export { type TraceOptions, trace, traceStatsOf } from './wrappers/trace.js';
+export type {
+  TraceData,
+  TraceEvent,
+  TraceEventName,
+  TraceHeader,
+  TraceStats,
+} from './wrappers/trace-events.js';
+export { type TraceRow, TraceTable } from './wrappers/trace-table.js';

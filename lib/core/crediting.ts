@@ -73,6 +73,11 @@ export class Crediting {
     );
   }
 
+  /** Reading is paused, since as much waits for readers as a peer without windows may leave unread. */
+  get paused(): boolean {
+    return this.#paused;
+  }
+
   /** Counts data that arrived; a stream that is over counts for the connection only. Throws on an overrun. */
   received(stream: CoreStream | null, bytes: number): void {
     const { limits } = this.#host;

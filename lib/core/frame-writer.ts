@@ -4,6 +4,13 @@ const copyBytes = 2048;
 const firstSlabBytes = 4096;
 const slabBytes = 64 * 1024;
 
+/** Node can do without the zeros; every byte that goes out has been written. */
+const { Buffer } = globalThis as { Buffer?: { allocUnsafeSlow(bytes: number): { buffer: ArrayBuffer } } };
+
+function allocate(bytes: number): Uint8Array {
+  return Buffer === undefined ? new Uint8Array(bytes) : new Uint8Array(Buffer.allocUnsafeSlow(bytes).buffer);
+}
+
 /**
  * Collects frames for one write of the transport: headers and small payloads in a slab, large payloads by reference.
  * A slab is never written over, since the transport owns what it was given.
@@ -21,7 +28,7 @@ export class FrameWriter {
   reserve(bytes: number): number {
     if (this.#at + bytes > this.slab.byteLength) {
       this.#cut();
-      this.slab = new Uint8Array(Math.max(slabBytes, bytes));
+      this.slab = allocate(Math.max(slabBytes, bytes));
       this.#at = 0;
       this.#from = 0;
     }

@@ -3,7 +3,7 @@ import { ByteQueue } from './byte-queue.js';
 import { toBytes } from './bytes.js';
 import { StreamError } from './errors.js';
 import { canHold, hold, type Release } from './hold.js';
-import { type Deferred, deferred, done, reject, rejected } from './promises.js';
+import { type Deferred, done, reject, rejected } from './promises.js';
 
 /** What a sending half asks of its stream. */
 export interface OutboxOwner {
@@ -20,9 +20,20 @@ export interface OutboxOwner {
   outboxOverflowed(error: StreamError): void;
 }
 
-interface Waiter extends Deferred<void> {
+class Waiter implements Deferred<void> {
+  readonly promise: Promise<void>;
+  resolve!: () => void;
+  reject!: (error: unknown) => void;
   /** Total of bytes sent at which it is over; the end counts as one more. */
   readonly at: number;
+
+  constructor(at: number) {
+    this.at = at;
+    this.promise = new Promise((resolve, reject) => {
+      this.resolve = resolve;
+      this.reject = reject;
+    });
+  }
 }
 
 interface RoomWaiter {
@@ -276,7 +287,7 @@ export class Outbox {
 
   #reached(at: number): Promise<void> {
     if (at <= this.bytesOut) return done;
-    const waiter = Object.assign(deferred<void>(), { at });
+    const waiter = new Waiter(at);
     if (this.#waiters === null) this.#waiters = [waiter];
     else this.#waiters.push(waiter);
     return waiter.promise;

@@ -1,7 +1,19 @@
-import { Observable, type Subscriber } from 'rxjs';
+import { Observable, type Subscriber, type Unsubscribable } from 'rxjs';
 import { StreamError } from './errors.js';
 import { type Delivery, enter, leave, type Release } from './hold.js';
 import { microtask } from './promises.js';
+
+/** Queues whose reader came in this turn: one microtask for all of them. */
+let starting: { start(): void }[] = [];
+
+function startSoon(queue: { start(): void }): void {
+  if (starting.push(queue) > 1) return;
+  microtask(() => {
+    const queues = starting;
+    starting = [];
+    for (const one of queues) one.start();
+  });
+}
 
 interface Waiter<T> {
   resolve(value: T | null): void;
@@ -182,7 +194,7 @@ export abstract class PacedQueue<T> implements Delivery {
     this.#head = 0;
   }
 
-  #attach(subscriber: Subscriber<T>): (() => void) | undefined {
+  #attach(subscriber: Subscriber<T>): Unsubscribable | undefined {
     if (this.#failed) subscriber.error(this.#error);
     else if (this.#reader !== null || this.#waiter !== null) subscriber.error(this.#locked());
     else if (this.#ended && this.waiting === 0 && this.#holds === 0) subscriber.complete();
@@ -190,20 +202,24 @@ export abstract class PacedQueue<T> implements Delivery {
       this.#reader = subscriber;
       // Everyone who subscribes in this turn, through share() for instance, then sees every value.
       this.#starting = true;
-      microtask(() => {
-        this.#starting = false;
-        this.#drain();
-      });
+      startSoon(this);
       this.attached();
-      return () => this.#detach(subscriber);
+      return this;
     }
     return undefined;
   }
 
-  #detach(subscriber: Subscriber<T>): void {
-    if (this.#reader !== subscriber) return;
+  /** What rxjs calls when a reader is over; it has left if it still is ours. */
+  unsubscribe(): void {
+    if (this.#reader === null || !this.#reader.closed) return;
     this.#reader = null;
     this.abandoned();
+  }
+
+  /** The turn in which the reader came is over. */
+  start(): void {
+    this.#starting = false;
+    this.#drain();
   }
 
   #locked(): StreamError {

@@ -6,6 +6,7 @@ import type { Ending } from './ending.js';
 import { StreamError } from './errors.js';
 import { type Fault, Faults } from './faults.js';
 import { noHeaders } from './headers.js';
+import type { IdTable } from './id-table.js';
 import type { LimitValues } from './limits.js';
 import type { Pings } from './pings.js';
 import { CoreStream } from './stream.js';
@@ -18,7 +19,7 @@ import type { Reason } from './wire.js';
 /** What the peer's side needs of the connection. */
 export interface PeerHost extends StreamHost {
   readonly limits: LimitValues;
-  readonly streams: Map<number, CoreStream>;
+  readonly streams: IdTable<CoreStream>;
   readonly backlog: Backlog<CoreStream>;
   readonly crediting: Crediting;
   readonly ending: Ending;
@@ -105,7 +106,7 @@ export class Peer {
     } else {
       const stream = new CoreStream(this.#host, id, 'remote', headers, urgency, this.streamWindow);
       this.#openStreams++;
-      this.#host.streams.set(id, stream);
+      this.#host.streams.add(stream);
       return stream;
     }
     return null;
@@ -305,7 +306,7 @@ export class Peer {
       this.#host.tellStall(stream, 'resume', 'send');
     }
     outbox.settle();
-    this.#host.ready(stream);
+    this.#host.transmitter.ready(stream);
   }
 }
 

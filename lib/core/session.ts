@@ -20,6 +20,7 @@ import { Ending, type EndingHost } from './ending.js';
 import { StreamError } from './errors.js';
 import { Tap } from './events.js';
 import { checkHeaders, toHeaders } from './headers.js';
+import { IdTable } from './id-table.js';
 import { type LimitBounds, type LimitValues, withLimits } from './limits.js';
 import { Peer, type PeerHost } from './peer.js';
 import { Pings } from './pings.js';
@@ -55,7 +56,7 @@ export class Session
 {
   readonly info: ProviderInfo;
   readonly limits: LimitValues;
-  readonly streams: Map<number, CoreStream> = new Map();
+  readonly streams: IdTable<CoreStream> = new IdTable();
   /** What the peer's frames say goes in here. */
   readonly peer: Peer;
   readonly transmitter: Transmitter;
@@ -130,7 +131,7 @@ export class Session
     stream.prepare(options.label, undefined);
     if (refusal === null) {
       this.nextId += 2;
-      this.streams.set(id, stream);
+      this.streams.add(stream);
       this.transmitter.open(stream);
       const { slot } = this.#events;
       if (slot !== null) slot.next({ type: 'open', stream, at: this.now() });
@@ -215,29 +216,9 @@ export class Session
     return this.#events.slot;
   }
 
-  get sendBlock(): 'window' | 'transport' | null {
-    return this.transmitter.block;
-  }
-
-  ready(stream: CoreStream): void {
-    this.transmitter.ready(stream);
-  }
-
   thirsty(stream: CoreStream): void {
     this.transmitter.thirsty(stream);
     if (!stream.stalled && stream.outbox.isNearEdge && !this.transmitter.isBlocked) this.stalled(stream);
-  }
-
-  queued(bytes: number): void {
-    this.transmitter.queued(bytes);
-  }
-
-  mayTake(bytes: number): boolean {
-    return this.transmitter.mayTake(bytes);
-  }
-
-  released(stream: CoreStream, bytes: number): void {
-    this.crediting.released(stream, bytes);
   }
 
   dropped(stream: CoreStream, bytes: number): void {
@@ -301,7 +282,8 @@ export class Session
 
   get mayBeLate(): boolean {
     if (!this.peer.windowless) return false;
-    return [...this.streams.values()].some((stream) => stream.outbox.bytesOut > 0);
+    // Nobody is heard who is not listened to.
+    return this.crediting.paused || [...this.streams.values()].some((stream) => stream.outbox.bytesOut > 0);
   }
 
   yieldTurn(): void {

@@ -1,7 +1,9 @@
 import type { Subject } from 'rxjs';
 import type { HeadersInit, ProviderEvent, ResetCode, StreamHeaders } from '../api.js';
+import type { Crediting } from './crediting.js';
 import type { LimitValues } from './limits.js';
 import type { CoreStream } from './stream.js';
+import type { Transmitter } from './transmitter.js';
 import type { HeadersUse, Reason, Wire } from './wire.js';
 
 /** What a stream asks of its connection. */
@@ -13,16 +15,10 @@ export interface StreamHost {
   toHeaders(init: HeadersInit | undefined, use: HeadersUse): StreamHeaders;
   /** Null while nobody observes. */
   readonly events: Subject<ProviderEvent> | null;
-  /** The stream has something for the wire, or may have. */
-  ready(stream: CoreStream): void;
+  readonly transmitter: Transmitter;
+  readonly crediting: Crediting;
   /** A source of the stream waits for room. */
   thirsty(stream: CoreStream): void;
-  queued(bytes: number): void;
-  mayTake(bytes: number): boolean;
-  /** What a sending half waits for, apart from its own window. */
-  readonly sendBlock: 'window' | 'transport' | null;
-  /** The reader took bytes: credit may be due. */
-  released(stream: CoreStream, bytes: number): void;
   dropped(stream: CoreStream, bytes: number): void;
   /** Bytes wait for their reader, in memory that is not theirs alone: `inbox.settle()` in a later turn. */
   settleLater(stream: CoreStream): void;

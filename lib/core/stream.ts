@@ -105,7 +105,7 @@ export class CoreStream implements Stream, Entry, InboxOwner, OutboxOwner {
   }
 
   get stats(): StreamStats {
-    return statsOf(this, this.#host.sendBlock);
+    return statsOf(this, this.#host.transmitter.block);
   }
 
   get reply(): Promise<StreamHeaders> {
@@ -198,7 +198,7 @@ export class CoreStream implements Stream, Entry, InboxOwner, OutboxOwner {
   #answerWith(reply: StreamHeaders): void {
     this.answer = 'ready';
     this.#answer(reply);
-    this.#host.ready(this);
+    this.#host.transmitter.ready(this);
   }
 
   #refuseFor(error: unknown): void {
@@ -342,7 +342,7 @@ export class CoreStream implements Stream, Entry, InboxOwner, OutboxOwner {
   peerAnswered(headers: StreamHeaders): boolean {
     if (this.#answered || this.origin === 'remote') return false;
     this.#answer(headers);
-    this.#host.ready(this);
+    this.#host.transmitter.ready(this);
     // Sources may have waited for this.
     if (!this.#host.wire.dataBeforeReply) this.outbox.settle();
     return true;
@@ -392,7 +392,7 @@ export class CoreStream implements Stream, Entry, InboxOwner, OutboxOwner {
   // ------------------------------------------------------------------ from the halves
 
   inboxReleased(bytes: number): void {
-    this.#host.released(this, bytes);
+    this.#host.crediting.released(this, bytes);
   }
 
   inboxDropped(bytes: number): void {
@@ -412,7 +412,7 @@ export class CoreStream implements Stream, Entry, InboxOwner, OutboxOwner {
   }
 
   outboxReady(): void {
-    this.#host.ready(this);
+    this.#host.transmitter.ready(this);
   }
 
   outboxThirsty(): void {
@@ -420,14 +420,14 @@ export class CoreStream implements Stream, Entry, InboxOwner, OutboxOwner {
   }
 
   outboxQueued(bytes: number): void {
-    this.#host.queued(bytes);
+    this.#host.transmitter.queued(bytes);
   }
 
   outboxMayTake(bytes: number): boolean {
     if (this.origin === 'remote') {
       if (this.answer === 'none' || this.answer === 'promised') return false;
     } else if (!(this.#answered || this.outbox.isConfirmed || this.#host.wire.dataBeforeReply)) return false;
-    return this.#host.mayTake(bytes);
+    return this.#host.transmitter.mayTake(bytes);
   }
 
   outboxOverflowed(error: StreamError): void {

@@ -9,7 +9,7 @@ export interface Watched {
   readonly streams: ReadonlyMap<number, CoreStream>;
   /** The peer's preface has arrived. */
   readonly isEstablished: boolean;
-  /** The peer may be unable to answer a ping before somebody at its end reads: its silence proves nothing. */
+  /** The peer may be unable to answer a ping before somebody reads, at its end or at ours: its silence proves nothing. */
   readonly mayBeLate: boolean;
   ping(): void;
   /** The connection is to be given up. */
@@ -88,9 +88,13 @@ export class Timekeeper {
       }
     } else {
       const silent = now - this.heardAt;
-      if (isPast(silent, limits.deadMs) && !watched.mayBeLate) {
-        watched.giveUp(timeout(`the peer was silent for ${Math.round(silent)} ms`));
-        return;
+      if (isPast(silent, limits.deadMs)) {
+        if (!watched.mayBeLate) {
+          watched.giveUp(timeout(`the peer was silent for ${Math.round(silent)} ms`));
+          return;
+        }
+        // It all begins anew, with a ping too: only writing shows that such a peer is gone.
+        this.heard();
       }
       if (isPast(silent, limits.keepaliveMs) && !this.#pinged) {
         this.#pinged = true;

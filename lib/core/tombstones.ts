@@ -1,3 +1,6 @@
+/** More late frames than this for one stream are no delay of the network's. */
+const mostFrames = 4096;
+
 /** Ids of streams that we reset a moment ago: late frames for them are the network's delay, and no fault. */
 export class Tombstones {
   readonly #most: number;
@@ -11,23 +14,19 @@ export class Tombstones {
   }
 
   add(id: number, now: number): void {
-    if (this.#most === 0) return;
-    if (this.#until.size >= this.#most) {
-      const oldest = this.#until.keys().next();
-      if (!oldest.done) this.#until.delete(oldest.value);
-    }
     this.#until.set(id, now + this.#ms);
+    if (this.#until.size > this.#most) this.#until.delete(this.#until.keys().next().value as number);
   }
 
   delete(id: number): void {
     this.#until.delete(id);
   }
 
+  /** Whether a frame is such a late one. Each takes its part of the time, so that there is an end of them. */
   has(id: number, now: number): boolean {
     const until = this.#until.get(id);
-    if (until === undefined) return false;
-    if (until > now) return true;
-    this.#until.delete(id);
-    return false;
+    if (!until || until <= now) return false;
+    this.#until.set(id, until - this.#ms / mostFrames);
+    return true;
   }
 }

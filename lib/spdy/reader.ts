@@ -32,6 +32,7 @@ import {
   RST_STREAM_IN_USE,
   resetCode,
   SETTINGS_INITIAL_WINDOW_SIZE,
+  SETTINGS_MAX_CONCURRENT_STREAMS,
   type SpdyHandler,
   type SpdySetting,
   SYN_REPLY_HEAD_BYTES,
@@ -165,9 +166,10 @@ export class SpdyReader implements SpdyHandler {
 
   settings(entries: readonly SpdySetting[], flags: number): void {
     this.#seen(FRAME_SETTINGS, flags, 0, settingsBytes(entries.length));
-    const { peer } = this.#session;
+    const { peer, transmitter } = this.#session;
     peer.fault('settings');
     for (const { id, value } of entries) {
+      if (id === SETTINGS_MAX_CONCURRENT_STREAMS) transmitter.allowOpen(value);
       if (id !== SETTINGS_INITIAL_WINDOW_SIZE || this.#wire.flowControl === 'off') continue;
       if (value > MAX_WINDOW_BYTES) throw flowControl(`the peer set windows of ${value} bytes`);
       peer.keepsToWindows();

@@ -284,7 +284,7 @@ export class Sessions {
   released(stream: CoreStream, bytes: number): void {
     if (stream.isOver || bytes === 0) return;
     stream.inbox.window.unread -= bytes;
-    this.#session.released(stream, bytes);
+    this.#session.crediting.released(stream, bytes);
   }
 }
 

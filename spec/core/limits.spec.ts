@@ -631,7 +631,7 @@ limit(['tombstones', 'tombstoneMs'], () => {
   it('are forgotten after their time', async () => {
     const made = await twoReset({ tombstoneMs: 100 });
     await made.clock.advance(99);
-    await made.peer.say(repeat(data(1, 1), 100));
+    await made.peer.say(repeat(data(1, 1), 20));
     await expectAlive(made);
     await made.clock.advance(1);
     await made.peer.say(repeat(credit(1, 100), 2 * lateFrames));
@@ -640,7 +640,7 @@ limit(['tombstones', 'tombstoneMs'], () => {
     await expectEnded(made, 'limit', 'calm');
   });
 
-  it.failing('forgive no more than could have been on its way', async () => {
+  it('forgive no more than could have been on its way', async () => {
     const made = await takingRig({ limits: { uselessBurst: 10, maxFramesPerTurn: 1_000_000 } });
     await made.peer.say(open(1));
     made.taken[0]?.reset();

@@ -4,9 +4,10 @@ import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Provider } from 'rxmux';
+import type { Protocol, Provider } from 'rxmux';
 import { framer } from 'rxmux/framer';
 import { connect } from 'rxmux/node';
+import { spdy } from 'rxmux/spdy';
 import { median } from '../bounded/pairs.js';
 import type { Assault, Blow, Ports, Question, Report } from './messages.js';
 
@@ -26,12 +27,28 @@ function bundle(name: string, folder: string): string {
   return file;
 }
 
+/** The programs of this folder, compiled. */
+export interface Programs {
+  readonly victim: string;
+  readonly attacker: string;
+  remove(): void;
+}
+
+export function buildPrograms(): Programs {
+  const folder = mkdtempSync(join(tmpdir(), 'rxmux-hostile-'));
+  return {
+    victim: bundle('victim', folder),
+    attacker: bundle('attacker', folder),
+    remove: () => rmSync(folder, { recursive: true }),
+  };
+}
+
 /** Asks a child process one thing at a time. */
 class Child {
   readonly #process: ChildProcess;
 
-  constructor(file: string) {
-    this.#process = fork(file, [], { serialization: 'advanced', execArgv: [] });
+  constructor(file: string, ...args: readonly string[]) {
+    this.#process = fork(file, args, { serialization: 'advanced', execArgv: [] });
   }
 
   async ask<T>(question: Question | Assault): Promise<T> {
@@ -51,25 +68,19 @@ class Child {
 /** Memory that may be left: a slab that the canary's socket reads into, and what the engine keeps for next time. */
 export const keptBytes: number = 2 * 1024 * 1024;
 
+/** What victim and canary speak. */
+const protocols: Readonly<Record<'framer' | 'spdy', Protocol>> = { framer, spdy };
+
 const word = new TextEncoder().encode('are you there?');
 
 export class Arena {
   readonly ports: Ports;
-  readonly #folder: string;
   readonly #victim: Child;
   readonly #attacker: Child;
   readonly #canary: Provider;
   readonly #idle: Readonly<Record<string, number>>;
 
-  private constructor(
-    folder: string,
-    victim: Child,
-    attacker: Child,
-    ports: Ports,
-    canary: Provider,
-    idle: Report,
-  ) {
-    this.#folder = folder;
+  private constructor(victim: Child, attacker: Child, ports: Ports, canary: Provider, idle: Report) {
     this.#victim = victim;
     this.#attacker = attacker;
     this.ports = ports;
@@ -77,21 +88,19 @@ export class Arena {
     this.#idle = idle.resources;
   }
 
-  static async open(): Promise<Arena> {
-    const folder = mkdtempSync(join(tmpdir(), 'rxmux-hostile-'));
-    const files = ['victim', 'attacker'].map((name) => bundle(name, folder));
-    const [victim, attacker] = files.map((file) => new Child(file)) as [Child, Child];
+  static async open(protocol: keyof typeof protocols, programs: Programs): Promise<Arena> {
+    const victim = new Child(programs.victim, protocol);
+    const attacker = new Child(programs.attacker);
     const ports = await victim.ask<Ports>('ports');
-    const canary = await connect(`tcp://127.0.0.1:${ports.usual}`, framer);
+    const canary = await connect(`tcp://127.0.0.1:${ports.usual}`, protocols[protocol]);
     for (let warm = 0; warm < 2000; warm++) await roundTrip(canary);
     await victim.ask('begin');
-    return new Arena(folder, victim, attacker, ports, canary, await victim.ask<Report>('report'));
+    return new Arena(victim, attacker, ports, canary, await victim.ask<Report>('report'));
   }
 
   async close(): Promise<void> {
     await this.#canary.close();
     await Promise.all([this.#victim.end(), this.#attacker.end()]);
-    rmSync(this.#folder, { recursive: true });
   }
 
   begin(): Promise<void> {

@@ -1,38 +1,25 @@
 import { defaultLimits } from '../../lib/core/limits.js';
 import { codes } from '../../lib/framer/frames.js';
 import { figure, KiB, MiB, median } from '../bounded/pairs.js';
-import { Arena, keptBytes } from './arena.js';
+import { Arena, buildPrograms, keptBytes, type Programs } from './arena.js';
 import { type Attack, attacks } from './attacks.js';
 import { clientId, credit, data, Hearing, hello, join, joinAll, many, open, repeat } from './frames.js';
-import type { Assault, Blow } from './messages.js';
+import type { Blow } from './messages.js';
+import { judgesLatency, withstand } from './trial.js';
 
 let arena: Arena;
+let programs: Programs;
 beforeAll(async () => {
-  arena = await Arena.open();
+  programs = buildPrograms();
+  arena = await Arena.open('framer', programs);
 }, 30_000);
-afterAll(() => arena.close());
+afterAll(async () => {
+  await arena.close();
+  programs.remove();
+});
 
 /** What one connection may cost: what it can leave unread, windows grown included, and 15 MiB. */
 const memoryBound = defaultLimits.receiveBudgetBytes + 15 * MiB;
-
-function assaultOf(attack: Attack, ms: number): Assault {
-  const { head = hello(), body, loop = false, pieceBytes = 65_536, reads = true, connections = 1 } = attack;
-  const port = arena.ports[attack.quick ? 'quick' : 'usual'];
-  // One attacker, and not a flood of them: that is a test of its own.
-  const pauseMs = connections === 1 ? 2 : 0;
-  return {
-    port,
-    head,
-    body,
-    loop,
-    pieceBytes,
-    reads,
-    connections,
-    ms,
-    pauseMs,
-    patienceMs: reads ? 3000 : 1000,
-  };
-}
 
 /** The error that the victim told, if the attacker could still hear it. */
 function toldIn(blow: Blow): number | undefined {
@@ -41,40 +28,16 @@ function toldIn(blow: Blow): number | undefined {
   return hearing.all('GOAWAY').at(-1)?.value;
 }
 
-/** Times are judged on a quiet machine only: `RXMUX_LATENCY=1 npm test -- spec/hostile -i`. They are always printed. */
-const judgesLatency = process.env.RXMUX_LATENCY !== undefined;
 const ratios: Map<string, number> = new Map();
 let worstRss = 0;
 let slowest = 0;
-
-/** Attacks again and again for a while, and looks at the canary in between: its slowdown, and all that was heard. */
-async function withstand(attack: Attack): Promise<{ ratio: number; blows: Blow[] }> {
-  const calm: number[] = [];
-  const harried: number[] = [];
-  const blows: Blow[] = [];
-  for (let round = 1; ; round++) {
-    const calmUntil = performance.now() + 15;
-    calm.push(await arena.canary(() => performance.now() >= calmUntil));
-    let over = false;
-    const attacking = arena.attack(assaultOf(attack, 25)).then((more) => {
-      over = true;
-      blows.push(...more);
-    });
-    harried.push(await arena.canary(() => over));
-    await attacking;
-    const ratio = median(harried) / median(calm);
-    // The machine may have had other things to do: a slowdown has to show again and again.
-    if (round >= 3 && (ratio < 3 || round >= 15)) return { ratio, blows };
-    if (attack.quick && round >= 1 && ratio < 3) return { ratio, blows };
-  }
-}
 
 describe.each(Object.entries(attacks))('%s', (_kind, list) => {
   it.each(list.map((attack) => [attack.name, attack] as const))(
     '%s',
     async (name, attack) => {
       await arena.begin();
-      const { ratio, blows } = await withstand(attack);
+      const { ratio, blows } = await withstand(arena, { head: hello(), ...attack });
       const after = await arena.aftermath();
       ratios.set(name, ratio);
       worstRss = Math.max(worstRss, after.rssPeak);
@@ -200,7 +163,7 @@ describe('patient attackers', () => {
       ends: 'protocol',
     };
     await arena.begin();
-    const { ratio, blows } = await withstand(flood);
+    const { ratio, blows } = await withstand(arena, flood);
     const after = await arena.aftermath();
     figure(`${blows.length} connections of a flood: canary ${ratio.toFixed(1)} of its control`);
     expect([after.connections, after.streams, after.left, after.mishaps]).toEqual([1, 0, {}, []]);

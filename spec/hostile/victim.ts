@@ -4,6 +4,7 @@ import { runInNewContext } from 'node:vm';
 import { type Limits, type Provider, type Stream, StreamError } from 'rxmux';
 import { framer } from 'rxmux/framer';
 import { type Listener, listen } from 'rxmux/node';
+import { spdy } from 'rxmux/spdy';
 import type { End, Ports, Question, Report } from './messages.js';
 
 /** Times so short that a spec can wait for them. */
@@ -13,7 +14,10 @@ const quick: Partial<Limits> = {
   deadMs: 300,
   stallMs: 200,
   openMs: 10_000,
+  halfClosedMs: 300,
 };
+
+const protocol = process.argv[2] === 'spdy' ? spdy : framer;
 
 setFlagsFromString('--expose-gc');
 const collect = runInNewContext('gc') as () => void;
@@ -106,7 +110,7 @@ async function report(): Promise<Report> {
 }
 
 async function port(limits: Partial<Limits>): Promise<number> {
-  const listener = await listen('tcp://127.0.0.1:0', framer, { limits });
+  const listener = await listen('tcp://127.0.0.1:0', protocol, { limits });
   listeners.push(listener);
   listener.accept$.subscribe({ next: take, error: (error) => mishaps.push(`listener: ${String(error)}`) });
   return Number(listener.address.slice(listener.address.lastIndexOf(':') + 1));

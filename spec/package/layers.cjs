@@ -29,8 +29,8 @@ const layers = [
   { part: 'demos/', files: [], packages: ['rxjs', 'rxmux', 'node:'] },
 ];
 
-/** A protocol's own library is imported in one file only, so that it can be replaced there. */
-const seams = { ssh2: 'lib/ssh/seam.ts' };
+/** A library that only one part needs is imported in one file only, so that it can be replaced there. */
+const seams = { ssh2: 'lib/ssh/seam.ts', '@lydell/node-pty': 'demos/kubernetes/process.ts' };
 
 /** These must load in a browser. */
 const portableEntries = [

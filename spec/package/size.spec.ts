@@ -7,6 +7,8 @@ interface Size {
   readonly gzip: number;
   readonly target: number;
   readonly most: number;
+  /** The whole portable entry, every wrapper included. */
+  readonly everything: number;
   readonly imports: readonly string[];
 }
 
@@ -23,9 +25,10 @@ describe('core and framer in a browser', () => {
     expect(size.imports.filter((name) => name !== 'rxjs')).toEqual([]);
   });
 
-  it('do not grow: the target of 10 KiB gzipped is missed', () => {
+  it('do not grow, for who names no wrapper: the target of 10 KiB gzipped is missed', () => {
     const verdict = size.gzip <= size.target ? 'met' : 'missed';
     process.stdout.write(`core + framer: ${size.gzip} bytes gzipped; target ${size.target}: ${verdict}\n`);
+    process.stdout.write(`with every wrapper of the portable entry: ${size.everything} bytes gzipped\n`);
     expect(size.gzip).toBeLessThanOrEqual(size.most);
   });
 });

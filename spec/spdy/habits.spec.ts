@@ -1,16 +1,22 @@
 /** What Go's spdystream and kubectl do, and what we take care of for their sake. */
 import { Duplex } from 'node:stream';
+import { constants, createDeflate } from 'node:zlib';
 import type { Stream } from 'rxmux';
 import { fromDuplex } from 'rxmux/node';
 import { spdy } from 'rxmux/spdy';
+import { spdyDictionary } from '../../lib/spdy/dictionary.js';
+import { many } from '../hostile/frames.js';
 import {
   clearPeers,
+  control,
   data,
   goAway,
   initialWindow,
   ping,
+  rawSynStream,
   rst,
   ScriptedPeer,
+  settings,
   settled,
   windowUpdate,
 } from './scripted-peer.js';
@@ -204,6 +210,29 @@ describe('HEADERS', () => {
   });
 });
 
+it('the header block of an unknown stream is unpacked: blocks after it point back into it', async () => {
+  const peer = new ScriptedPeer('server');
+  const deflate = createDeflate({ dictionary: spdyDictionary, level: 9 });
+  const blockOf = async (name: string, value: string): Promise<Uint8Array> => {
+    const plain = Buffer.alloc(12 + name.length + value.length);
+    plain.writeUInt32BE(1, 0);
+    plain.writeUInt32BE(name.length, 4);
+    plain.write(name, 8);
+    plain.writeUInt32BE(value.length, 8 + name.length);
+    plain.write(value, 12 + name.length);
+    deflate.write(plain);
+    await new Promise<void>((resolve) => deflate.flush(constants.Z_SYNC_FLUSH, resolve));
+    return new Uint8Array(deflate.read() as Buffer);
+  };
+  const unknown = await blockOf('x-unknown', 'a value that nothing else in this connection has');
+  await peer.say(control(8, Buffer.concat([Buffer.from([0, 0, 0, 99]), unknown])));
+  const known = await blockOf('x-known', 'a value that nothing else in this connection has');
+  expect(known.byteLength).toBeLessThan(40);
+  await peer.say(rawSynStream(1, known));
+  expect((await take(peer)).headers.get('x-known')).toBe('a value that nothing else in this connection has');
+  deflate.destroy();
+});
+
 describe('GOAWAY', () => {
   it('is said when the last stream is over, since Go reads nothing after it', async () => {
     const peer = new ScriptedPeer('server');
@@ -245,6 +274,18 @@ describe('frames for streams that are over', () => {
     expect(peer.heard.length).toBe(before);
     await peer.say(peer.synStream(3));
     expect((await take(peer)).id).toBe(3);
+  });
+
+  it('are taken up to a number that no network delays', async () => {
+    const peer = new ScriptedPeer('server');
+    await peer.say(peer.synStream(1));
+    (await take(peer)).reset();
+    await settled();
+    for (let count = 0; count < 4; count++) await peer.say(many(1000, () => data(1, 1)));
+    await peer.say(peer.synStream(3));
+    expect((await take(peer)).id).toBe(3);
+    await peer.say(many(1000, () => data(1, 1)));
+    await expect(peer.provider.closed).rejects.toMatchObject({ code: 'limit' });
   });
 
   it('are answered with INVALID_STREAM where there never was one, up to a limit', async () => {
@@ -300,6 +341,33 @@ describe('pings', () => {
     await idle.say(ping(1));
     await idle.clock.pass(40_000);
     await expect(idle.provider.closed).rejects.toMatchObject({ code: 'timeout' });
+  });
+});
+
+describe('reading that is paused, since nobody reads what a peer without windows has sent', () => {
+  it('does not make the peer a silent one, however long it takes', async () => {
+    const peer = new ScriptedPeer('server');
+    await peer.say(peer.synStream(1));
+    const stream = (await take(peer)).accept();
+    for (let sent = 0; sent < MiB; sent += 64 * KiB) await peer.say(data(1, 64 * KiB));
+    expect(peer.paused).toBe(true);
+    await peer.clock.pass(100_000);
+    expect(stream.stats.queuedIn).toBe(MiB);
+    stream.data$.subscribe({ error: () => {} });
+    await settled();
+    expect([peer.paused, stream.stats.queuedIn]).toEqual([false, 0]);
+    await peer.clock.pass(40_000);
+    await expect(peer.provider.closed).rejects.toMatchObject({ code: 'timeout' });
+  });
+
+  it('does not hide that the peer is gone: it is pinged again and again', async () => {
+    const peer = new ScriptedPeer('server');
+    await peer.say(peer.synStream(1));
+    (await take(peer)).accept();
+    for (let sent = 0; sent < MiB; sent += 64 * KiB) await peer.say(data(1, 64 * KiB));
+    const before = peer.all('PING').length;
+    await peer.clock.pass(100_000);
+    expect(peer.all('PING').length - before).toBeGreaterThanOrEqual(3);
   });
 });
 
@@ -364,6 +432,19 @@ describe('the opening frame', () => {
     await expect(peer.provider.closed).rejects.toMatchObject({ code: 'protocol' });
     expect(peer.all('GOAWAY')).toMatchObject([{ value: 1 }]);
   });
+});
+
+it('no more streams are open than the peer lets be: further ones wait for the end of others', async () => {
+  const peer = new ScriptedPeer('client');
+  await peer.say(settings({ id: 4, flags: 0, value: 2 }));
+  const streams = Array.from({ length: 4 }, () => peer.provider.newStream());
+  await settled();
+  expect(peer.all('SYN_STREAM').map(({ id }) => id)).toHaveLength(2);
+  void streams[0]!.end();
+  await peer.say(peer.synReply(1), data(1, 0, true));
+  expect(peer.all('SYN_STREAM')).toHaveLength(3);
+  await peer.say(settings({ id: 4, flags: 0, value: 100 }));
+  expect(peer.all('SYN_STREAM')).toHaveLength(4);
 });
 
 it('nothing is sent that Go does not know', async () => {

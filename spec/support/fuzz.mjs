@@ -4,7 +4,8 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 
 /**
- * Runs spec/fuzz for longer than `npm test` does: `npm run fuzz -- --rounds 5000`, or replays what failed:
+ * Runs spec/fuzz, and what is named *.fuzz.spec elsewhere, for longer than `npm test` does:
+ * `npm run fuzz -- --rounds 5000`, or replays what failed:
  * `npm run fuzz -- --seed 7 --rounds 1 -t 'the name of the test'`. Specs read both through random.ts.
  */
 
@@ -19,7 +20,7 @@ const { values } = parseArgs({
 
 const filter = values.name === undefined ? [] : ['-t', values.name];
 const jest = join(root, 'node_modules/jest/bin/jest.js');
-const { status } = spawnSync(process.execPath, [jest, 'spec/fuzz/', ...filter], {
+const { status } = spawnSync(process.execPath, [jest, 'spec/fuzz/', 'fuzz.spec', ...filter], {
   cwd: root,
   stdio: 'inherit',
   env: {

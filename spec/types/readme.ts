@@ -1,7 +1,7 @@
 /** The README's code, compiled. Nothing here runs. */
 import { filter, map, scan } from 'rxjs';
-import { pullMap } from 'rxmux';
-import { connect, framer, listen, type Stream, toDuplex } from 'rxmux/node';
+import { debug, handle, limit, pullMap, redial, span, trace } from 'rxmux';
+import { connect, framer, type Listener, listen, type Provider, type Stream, toDuplex } from 'rxmux/node';
 import { sessionOf, ssh } from 'rxmux/ssh';
 
 export async function twelveLines(): Promise<void> {
@@ -56,4 +56,24 @@ export async function overSsh(username: string, privateKey: string, knownHosts: 
   sessionOf(command).stderr$.subscribe((chunk) => console.error(chunk.byteLength));
   for await (const chunk of command) console.log(chunk.byteLength);
   console.log((await command.trailers)?.get(':exit-status'));
+}
+
+export async function operators(
+  address: string,
+  listener: Listener,
+  file: { write(text: string): void },
+  serve: (accepted: Provider) => void,
+): Promise<Provider> {
+  const connection = (await connect(address, framer)).pipe(
+    debug({ name: 'client' }), // a readable line for each event
+    trace((text) => file.write(text)), // the same for programs: docs/trace.md
+    limit({ streams: 100, perStream: { rate: 1 << 20 }, idleMs: 60_000 }),
+  );
+  const policy = handle((headers) => ({ accept: headers.get(':path') === '/public' }));
+  listener.accept$.subscribe((accepted) => serve(accepted.pipe(policy)));
+  return connection;
+}
+
+export function redialled(address: string): Provider {
+  return span(redial(() => connect(address, framer)));
 }

@@ -30,6 +30,7 @@ const all = [
     operations: ['bulk', 'fan', 'small', 'fair'],
   },
   { name: 'rxmux-ssh', about: 'ours, beside ssh2', packages: ['ssh2'], window: settable('1 MiB') },
+  { name: 'rxmux-spdy', about: 'ours, SPDY/3.1', window: settable('256 KiB, grows') },
   { name: 'http2', about: 'node:http2', window: settable('4 MiB') },
   { name: 'ssh2', packages: ['ssh2'], window: fixed('2 MiB') },
   { name: 'spdy-transport', packages: ['spdy-transport'], window: settable('4 MiB') },
@@ -66,7 +67,7 @@ const baseline = (folder) => ({
 
 const reference = 'tcp';
 /** Enough to see that every part of the benchmark works. */
-const smokeNames = ['tcp-limit', 'rxmux-framer', 'http2'];
+const smokeNames = ['tcp-limit', 'rxmux-framer', 'rxmux-spdy', 'http2'];
 
 /** Those that the options ask for; the reference of every ratio comes first. Throws at an unknown name. */
 export function chooseContenders({ only, smoke, extra: extraFiles, baseline: baselineFolder }) {

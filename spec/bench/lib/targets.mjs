@@ -21,6 +21,7 @@ const atMost = (bound, unit) => ({
 
 const framer = 'rxmux-framer';
 const ssh = 'rxmux-ssh';
+const spdy = 'rxmux-spdy';
 
 export const targets = [
   { name: framer, operation: 'bulk', what: 'CPU', values: cpuTo('tcp-limit'), goal: atMost(1.3, 'L') },
@@ -35,6 +36,19 @@ export const targets = [
   { name: ssh, operation: 'churn100', what: 'rate', values: rateTo('ssh2'), goal: atLeast(1.5, 'ssh2') },
   { name: ssh, operation: 'small', what: 'rate', values: rateTo('ssh2'), goal: atLeast(3, 'ssh2') },
   { name: ssh, operation: 'idle', what: 'RSS, both ends', values: idleBytes, goal: atMost(10_240, 'B') },
+  { name: spdy, operation: 'bulk', what: 'CPU', values: cpuTo('tcp-limit'), goal: atMost(1.5, 'L') },
+  {
+    name: spdy,
+    operation: 'bulk',
+    what: 'rate',
+    values: rateTo('spdy-transport'),
+    goal: atLeast(4, 'spdy-transport'),
+  },
+  { name: spdy, operation: 'small', what: 'rate', values: rateTo('tcp'), goal: atLeast(4, 'R') },
+  { name: spdy, operation: 'churn1', what: 'rate', values: rateTo('tcp'), goal: atLeast(3, 'R') },
+  { name: spdy, operation: 'churn100', what: 'rate', values: rateTo('tcp'), goal: atLeast(8, 'R') },
+  { name: spdy, operation: 'ping', what: 'rate', values: rateTo('tcp'), goal: atLeast(0.8, 'R') },
+  { name: spdy, operation: 'idle', what: 'RSS, both ends', values: idleBytes, goal: atMost(4096, 'B') },
 ];
 
 /** Each target that this run says something about, with its median, quartiles and verdict. */

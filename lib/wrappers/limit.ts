@@ -1,0 +1,203 @@
+import type { Provider, ProviderOperator, Stream, StreamHeaders } from '../api.js';
+import { type Clock, systemClock } from '../core/clock.js';
+import { StreamError } from '../core/errors.js';
+import { FailedStream } from './failed-stream.js';
+import { InterceptedProvider } from './intercept.js';
+import { LimitedStream, type Meter, type Waiting } from './limited-stream.js';
+import { Pace } from './pace.js';
+
+/** What comes in and what goes out are counted apart. */
+export interface ByteLimits {
+  /** In all. A stream that exceeds its own is reset; a connection is aborted. Default: none. */
+  bytes?: number;
+  /** Bytes in a second, for which readers, sources and writers wait. Default: none. */
+  rate?: number;
+}
+
+export interface LimitOptions {
+  /** Streams that are open at once, whoever opened them. One more fails, or is refused, as retryable. */
+  streams?: number;
+  /** For each stream, each way. */
+  perStream?: ByteLimits;
+  /** For all streams of the connection together, each way. */
+  perConnection?: ByteLimits;
+  /** Resets a stream on which no byte has moved for so long. */
+  idleMs?: number;
+  clock?: Clock;
+}
+
+/**
+ * Caps on streams, bytes, rate and idle time for an application of one's own, beside the `limits` that a protocol has for
+ * the peer's mistakes. What is not limited costs nothing.
+ */
+export function limit(options: LimitOptions): ProviderOperator {
+  return (provider) => {
+    const limiter = new Limiter(provider, options);
+    const hooks = {
+      newStream: (headers: StreamHeaders, next: (headers: StreamHeaders) => Stream) =>
+        limiter.isFull ? limiter.refused(headers) : limiter.admitted(next(headers)),
+      accept: (stream: Stream) => (limiter.isFull ? null : limiter.admitted(stream)),
+    };
+    return new InterceptedProvider(provider, hooks, limiter.replaces);
+  };
+}
+
+/** What an idle stream had moved when it was last looked at, and since when nothing changed. */
+interface Idle {
+  moved: number;
+  since: number;
+}
+
+/** No idle stream is noticed later than its time and this part of it. */
+const ticksPerIdleTime = 8;
+
+class Limiter implements Waiting {
+  /** Streams are decorated, since their bytes count. */
+  readonly replaces: boolean;
+  readonly #provider: Provider;
+  readonly #options: LimitOptions;
+  readonly #clock: Clock;
+  readonly #connection: { in: Meter | null; out: Meter | null };
+  readonly #open: Map<Stream, Idle> = new Map();
+  /** What waits for its time, with its timer. */
+  readonly #waiting: Set<{ readonly task: () => void; readonly cancel: () => void }> = new Set();
+  #cancelTick: (() => void) | null = null;
+  #isOver = false;
+
+  constructor(provider: Provider, options: LimitOptions) {
+    const { perConnection = {}, perStream = {} } = options;
+    this.#provider = provider;
+    this.#options = options;
+    this.#clock = options.clock ?? systemClock;
+    this.replaces = [perConnection, perStream].some(
+      ({ bytes, rate }) => bytes !== undefined || rate !== undefined,
+    );
+    const abort = (error: StreamError): void => this.#provider.abort(error);
+    const meter = (direction: string): Meter | null =>
+      meterOf(perConnection, this.#clock, () => `the connection: ${direction}`, abort);
+    this.#connection = { in: meter('received'), out: meter('sent') };
+    const over = (): void => this.#finish();
+    provider.closed.then(over, over);
+  }
+
+  get isFull(): boolean {
+    const { streams = Number.POSITIVE_INFINITY } = this.#options;
+    if (this.#open.size < streams) return false;
+    // Of one that has just ended its promise speaks a little later.
+    let open = 0;
+    for (const { state } of this.#open.keys()) if (state !== 'closed' && state !== 'reset') open++;
+    return open >= streams;
+  }
+
+  refused(headers: StreamHeaders): Stream {
+    const message = `no more than ${this.#options.streams} streams may be open at once`;
+    const { protocol } = this.#provider.info;
+    const error = new StreamError('limit', message, { retryable: true, reset: 'refused' });
+    return new FailedStream(error, headers, `${protocol}#0`, this.#clock.now());
+  }
+
+  /** Counts a stream, and gives what its user gets. */
+  admitted(stream: Stream): Stream {
+    const { streams, idleMs } = this.#options;
+    if (streams !== undefined || idleMs !== undefined) this.#watch(stream);
+    if (!this.replaces) return stream;
+    const meters = { in: this.#meter(stream, 'in'), out: this.#meter(stream, 'out') };
+    return new LimitedStream(stream, meters, this);
+  }
+
+  wait(ms: number, task: () => void): void {
+    if (this.#isOver) {
+      task();
+      return;
+    }
+    const cancel = this.#clock.after(ms, () => {
+      this.#waiting.delete(waiting);
+      task();
+    });
+    const waiting = { task, cancel };
+    this.#waiting.add(waiting);
+  }
+
+  #meter(stream: Stream, direction: 'in' | 'out'): Meter {
+    const verb = direction === 'in' ? 'received' : 'sent';
+    const reset = (error: StreamError): void => stream.reset('overflow', error);
+    const { perStream = {} } = this.#options;
+    const own = meterOf(perStream, this.#clock, () => `stream ${stream.id}: ${verb}`, reset);
+    const shared = this.#connection[direction];
+    if (own === null || shared === null) return own ?? shared ?? { charge: () => 0 };
+    return {
+      charge: (bytes) => {
+        const ms = own.charge(bytes);
+        if (ms < 0) return ms;
+        const sharedMs = shared.charge(bytes);
+        return sharedMs < 0 ? sharedMs : Math.max(ms, sharedMs);
+      },
+    };
+  }
+
+  #watch(stream: Stream): void {
+    this.#open.set(stream, { moved: -1, since: this.#clock.now() });
+    const over = (): void => {
+      this.#open.delete(stream);
+      if (this.#open.size > 0) return;
+      this.#cancelTick?.();
+      this.#cancelTick = null;
+    };
+    stream.closed.then(over, over);
+    if (this.#cancelTick === null) this.#scheduleTick();
+  }
+
+  #scheduleTick(): void {
+    const { idleMs } = this.#options;
+    if (idleMs === undefined || this.#isOver) return;
+    this.#cancelTick = this.#clock.after(Math.max(1, idleMs / ticksPerIdleTime), () => {
+      this.#cancelTick = null;
+      this.#resetIdle(idleMs);
+      if (this.#open.size > 0) this.#scheduleTick();
+    });
+  }
+
+  #resetIdle(idleMs: number): void {
+    const now = this.#clock.now();
+    for (const [stream, idle] of [...this.#open]) {
+      const { bytesIn, bytesOut } = stream.stats;
+      const moved = bytesIn + bytesOut;
+      if (moved !== idle.moved) Object.assign(idle, { moved, since: now });
+      else if (now - idle.since >= idleMs) {
+        const message = `stream ${stream.id}: no byte has moved for ${idleMs} ms`;
+        stream.reset('cancel', new StreamError('timeout', message, { streamId: stream.id }));
+      }
+    }
+  }
+
+  #finish(): void {
+    this.#isOver = true;
+    this.#cancelTick?.();
+    for (const { task, cancel } of [...this.#waiting]) {
+      cancel();
+      task();
+    }
+    this.#waiting.clear();
+  }
+}
+
+/** Null where nothing is limited. `exceeded` is called once. */
+function meterOf(
+  { bytes: most = Number.POSITIVE_INFINITY, rate }: ByteLimits,
+  clock: Clock,
+  what: () => string,
+  exceeded: (error: StreamError) => void,
+): Meter | null {
+  if (most === Number.POSITIVE_INFINITY && rate === undefined) return null;
+  const pace = rate === undefined ? null : new Pace(rate, clock.now());
+  let total = 0;
+  return {
+    charge: (bytes) => {
+      if (total > most) return -1;
+      total += bytes;
+      if (total <= most) return pace === null ? 0 : pace.take(bytes, clock.now());
+      exceeded(new StreamError('limit', `${what()} more than ${most} bytes`));
+      return -1;
+    },
+  };
+}

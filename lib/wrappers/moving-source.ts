@@ -1,0 +1,177 @@
+import type { ByteSource, Chunk, SubscribableLike } from '../api.js';
+import { toBytes } from '../core/bytes.js';
+import { isThenable } from '../core/promises.js';
+
+/** Whom a source tells what it gave, for as long as that may have to be given again. */
+export interface Recorder {
+  /** Nothing is given again any more: the source goes through as it is. */
+  readonly isSettled: boolean;
+  record(bytes: Uint8Array): void;
+}
+
+/** A source that goes on where it was, when the stream which it is sent to is replaced by another. */
+export interface MovingSource {
+  /** It has given all. */
+  readonly isExhausted: boolean;
+  /** What to send to the next stream; the one before gets no more. */
+  attempt(): ByteSource;
+  /** Nobody wants it any more. */
+  close(): void;
+}
+
+/** For a source that is not bytes: those are kept as they are. */
+export function movingSource(source: ByteSource, recorder: Recorder): MovingSource {
+  const form = source as Partial<SubscribableLike<Chunk>>;
+  return typeof form.subscribe === 'function'
+    ? new MovingPush(form as SubscribableLike<Chunk>, recorder)
+    : new MovingPull(source, recorder);
+}
+
+type Value = Chunk | Chunk[];
+type Result = { done?: boolean | undefined; value?: Value | undefined };
+interface Puller {
+  next(): Result | PromiseLike<Result>;
+  return?(): unknown;
+}
+
+function pullerOf(source: ByteSource): Puller {
+  const form = source as Partial<AsyncIterable<Value> & Iterable<Value> & ReadableStream<Chunk>>;
+  // Only a reader can cancel while it waits.
+  const iterator =
+    form instanceof ReadableStream
+      ? undefined
+      : (form[Symbol.asyncIterator]?.() ?? form[Symbol.iterator]?.());
+  if (iterator !== undefined) return iterator as Puller;
+  const reader = (form as ReadableStream<Chunk>).getReader();
+  return {
+    next: () => reader.read() as Promise<Result>,
+    return: () => reader.cancel().then(() => reader.releaseLock()),
+  };
+}
+
+class MovingPull implements MovingSource {
+  isExhausted = false;
+  readonly #source: Puller;
+  readonly #recorder: Recorder;
+  #attempts = 0;
+  /** A pull on its way, which the next attempt takes over. */
+  #pending: PromiseLike<Result> | null = null;
+
+  constructor(source: ByteSource, recorder: Recorder) {
+    this.#source = pullerOf(source);
+    this.#recorder = recorder;
+  }
+
+  attempt(): ByteSource {
+    const number = ++this.#attempts;
+    const iterator = {
+      next: () => this.#next(number),
+      return: async () => {
+        if (number === this.#attempts && this.#recorder.isSettled) await this.#source.return?.();
+        return { done: true, value: undefined };
+      },
+    };
+    // What gives no promise is pulled without one: `send()` takes either.
+    return { [Symbol.asyncIterator]: () => iterator as unknown as AsyncIterator<Value> };
+  }
+
+  close(): void {
+    if (this.isExhausted) return;
+    this.isExhausted = true;
+    try {
+      Promise.resolve(this.#source.return?.()).catch(() => {});
+    } catch {
+      // Why the stream failed is what counts.
+    }
+  }
+
+  #next(number: number): Result | PromiseLike<Result> {
+    const result = this.#pending ?? this.#source.next();
+    if (!isThenable(result)) return this.#took(result);
+    if (this.#recorder.isSettled && this.#pending === null) return result;
+    this.#pending = result;
+    return result.then(
+      (value) => {
+        // An attempt that was given up gets nothing: the one after it waits for the same promise.
+        if (number !== this.#attempts) return { done: true };
+        this.#pending = null;
+        return this.#took(value);
+      },
+      (error: unknown) => {
+        if (number === this.#attempts) this.isExhausted = true;
+        throw error;
+      },
+    );
+  }
+
+  #took(result: Result): Result {
+    if (result.done) this.isExhausted = true;
+    else if (!this.#recorder.isSettled) {
+      const value = result.value as Value;
+      for (const chunk of Array.isArray(value) ? value : [value]) this.#recorder.record(toBytes(chunk));
+    }
+    return result;
+  }
+}
+
+type Observer = Parameters<SubscribableLike<Chunk>['subscribe']>[0];
+
+class MovingPush implements MovingSource {
+  isExhausted = false;
+  readonly #source: SubscribableLike<Chunk>;
+  readonly #recorder: Recorder;
+  readonly #leaving = new AbortController();
+  #observer: Observer | null = null;
+  #subscription: { unsubscribe(): void } | void = undefined;
+  #started = false;
+  #error: { readonly reason: unknown } | null = null;
+
+  constructor(source: SubscribableLike<Chunk>, recorder: Recorder) {
+    this.#source = source;
+    this.#recorder = recorder;
+  }
+
+  attempt(): ByteSource {
+    return {
+      subscribe: (observer: Observer) => {
+        this.#observer = observer;
+        if (!this.#started) this.#start();
+        else if (this.#error !== null) observer.error?.(this.#error.reason);
+        else if (this.isExhausted) observer.complete?.();
+        return {
+          unsubscribe: () => {
+            if (this.#observer !== observer) return;
+            this.#observer = null;
+            if (this.#recorder.isSettled) this.close();
+          },
+        };
+      },
+    };
+  }
+
+  close(): void {
+    this.isExhausted = true;
+    this.#observer = null;
+    this.#leaving.abort();
+    this.#subscription?.unsubscribe();
+  }
+
+  #start(): void {
+    this.#started = true;
+    const next = (chunk: Chunk): void => {
+      if (!this.#recorder.isSettled) this.#recorder.record(toBytes(chunk));
+      this.#observer?.next?.(chunk);
+    };
+    const error = (reason: unknown): void => {
+      this.#error = { reason };
+      this.isExhausted = true;
+      this.#observer?.error?.(reason);
+    };
+    const complete = (): void => {
+      this.isExhausted = true;
+      this.#observer?.complete?.();
+    };
+    this.#subscription = this.#source.subscribe({ next, error, complete }, { signal: this.#leaving.signal });
+    if (this.#leaving.signal.aborted) this.#subscription?.unsubscribe();
+  }
+}

@@ -1,0 +1,21 @@
+/** A rate may be exceeded for so long: pauses shorter than this are not worth a timer. */
+const burstMs = 20;
+
+/** How long to wait so that bytes keep to a rate. Pure: the clock is whoever asks. */
+export class Pace {
+  readonly #msPerByte: number;
+  /** When what was taken so far will have been paid for. */
+  #paidAt: number;
+
+  constructor(bytesPerSecond: number, now: number) {
+    if (!(bytesPerSecond > 0)) throw new RangeError(`a rate is a number above 0, not ${bytesPerSecond}`);
+    this.#msPerByte = 1000 / bytesPerSecond;
+    this.#paidAt = now;
+  }
+
+  /** Takes bytes, which go at once; gives the milliseconds to wait before the next ones. */
+  take(bytes: number, now: number): number {
+    this.#paidAt = Math.max(this.#paidAt, now - burstMs) + bytes * this.#msPerByte;
+    return Math.max(0, this.#paidAt - now);
+  }
+}

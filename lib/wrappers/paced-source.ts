@@ -1,0 +1,88 @@
+import type { ByteSource, Chunk, SubscribableLike } from '../api.js';
+import { isChunk, toBytes } from '../core/bytes.js';
+import { hold } from '../core/hold.js';
+
+/** What is told of each piece that a source gives. */
+export interface Pacer {
+  /** Counts bytes on their way; gives the milliseconds to wait before the next ones. */
+  charge(bytes: number): number;
+  /** Calls `task` after so many milliseconds, or when the connection is over. */
+  wait(ms: number, task: () => void): void;
+}
+
+/** Large pieces are cut, so that a rate holds within them too. */
+const pieceBytes = 16 * 1024;
+
+/** The same source, at the pace of `pacer`: pulled later, or held, or handed out piece by piece. */
+export function pacedSource(source: ByteSource, pacer: Pacer): ByteSource {
+  if (isChunk(source)) return pull(piecesOf(toBytes(source))[Symbol.iterator]() as Puller, pacer);
+  const form = source as Partial<
+    SubscribableLike<Chunk> & AsyncIterable<Chunk> & Iterable<Chunk> & ReadableStream<Chunk>
+  >;
+  if (typeof form.subscribe === 'function') return push(form as SubscribableLike<Chunk>, pacer);
+  if (form instanceof ReadableStream) return pull(readerOf(form), pacer);
+  const iterator = form[Symbol.asyncIterator]?.() ?? form[Symbol.iterator]?.();
+  return pull(iterator ?? readerOf(source as ReadableStream<Chunk>), pacer);
+}
+
+/** What both kinds of iterators have. */
+interface Puller {
+  next(): Result | PromiseLike<Result>;
+  return?(): unknown;
+}
+type Result = { done?: boolean | undefined; value?: Chunk | Chunk[] | undefined };
+
+function* piecesOf(bytes: Uint8Array): Iterable<Uint8Array> {
+  for (let at = 0; at < bytes.byteLength; at += pieceBytes) yield bytes.subarray(at, at + pieceBytes);
+}
+
+function readerOf(stream: ReadableStream<Chunk>): Puller {
+  const reader = stream.getReader();
+  return {
+    next: () => reader.read() as Promise<Result>,
+    return: () => reader.cancel().then(() => reader.releaseLock()),
+  };
+}
+
+function sizeOf(value: Chunk | Chunk[]): number {
+  if (Array.isArray(value)) return value.reduce((sum, chunk) => sum + sizeOf(chunk), 0);
+  return typeof value === 'string' ? toBytes(value).byteLength : value.byteLength;
+}
+
+function pull(source: Puller, pacer: Pacer): AsyncIterable<Chunk | Chunk[]> {
+  let debt = 0;
+  const charged = (result: Result): Result => {
+    if (!result.done && result.value !== undefined) debt = pacer.charge(sizeOf(result.value));
+    return result;
+  };
+  const next = (): Result | PromiseLike<Result> => {
+    if (debt > 0) {
+      const ms = debt;
+      debt = 0;
+      return new Promise<void>((resolve) => pacer.wait(ms, resolve)).then(next);
+    }
+    const result = source.next();
+    return 'then' in result ? result.then(charged) : charged(result);
+  };
+  // Pulled without a promise where the source gives none: `send()` takes either.
+  const iterator = { next, return: async () => void (await source.return?.()) };
+  return { [Symbol.asyncIterator]: () => iterator as unknown as AsyncIterator<Chunk | Chunk[]> };
+}
+
+function push(source: SubscribableLike<Chunk>, pacer: Pacer): SubscribableLike<Chunk> {
+  return {
+    subscribe: (observer, options) =>
+      source.subscribe(
+        {
+          next: (chunk) => {
+            const ms = pacer.charge(sizeOf(chunk));
+            observer.next?.(chunk);
+            if (ms > 0) pacer.wait(ms, hold());
+          },
+          error: (error) => observer.error?.(error),
+          complete: () => observer.complete?.(),
+        },
+        options,
+      ),
+  };
+}

@@ -1,0 +1,380 @@
+import { Observable, type Subscription } from 'rxjs';
+import type {
+  ByteSource,
+  Chunk,
+  HeadersInit,
+  ResetCode,
+  SendOptions,
+  Stream,
+  StreamHeaders,
+  StreamState,
+  StreamStats,
+} from '../api.js';
+import { isChunk, toBytes } from '../core/bytes.js';
+import { StreamError } from '../core/errors.js';
+import { done, handled } from '../core/promises.js';
+import { checkSource } from '../core/source.js';
+import { iterate, readableOf, writableOf } from '../core/views.js';
+import { type MovingSource, movingSource, type Recorder } from './moving-source.js';
+
+/** What is kept of a stream that has no answer yet, so that it can be sent again elsewhere. */
+const replayBytes = 64 * 1024;
+
+/** Bytes that were given at once are among what is kept. */
+const wholeSource: MovingSource = { isExhausted: true, attempt: () => '', close: () => {} };
+
+/** Opens the stream on a further connection, or gives null where there is none left to try. */
+export type Reopen = () => Stream | null;
+
+/** A send on its way, and where it is going now. */
+interface Sending {
+  readonly source: MovingSource;
+  readonly options: SendOptions;
+  promise: Promise<void>;
+}
+
+/**
+ * A stream that was opened through a span. Until its acceptor answers, what is sent is kept beside, up to `replayBytes`: if
+ * it is refused as unprocessed, it is opened and sent again on another connection, and its user notices nothing.
+ *
+ *     undecided ── answered, ended, failed for good, or reset here ──▶ settled: the stream of one connection
+ *         └───── refused as retryable: another connection, what was kept is sent again ──▶ undecided
+ */
+export class SpanStream implements Stream, Recorder {
+  readonly id: number;
+  readonly origin: 'local' | 'remote' = 'local';
+  /** The stream of a connection whose end of the sending half was told as an event: one of a later attempt is no news. */
+  endToldOf: Stream | null = null;
+  #inner: Stream;
+  readonly #reopen: Reopen;
+  #isSettled = false;
+  /** What was sent, or null once that is too much. */
+  #kept: Uint8Array[] | null = [];
+  #keptBytes = 0;
+  #sendings: Set<Sending> = new Set();
+  #end: { readonly trailers: HeadersInit | undefined } | null = null;
+  #stopped: { readonly code: ResetCode | undefined } | null = null;
+  /** All that was kept is with the present inner stream. */
+  #replayed: Promise<unknown> = Promise.resolve();
+  #label: string | undefined;
+  #failure: StreamError | undefined;
+  #reply: Promise<StreamHeaders> | null = null;
+  #trailers: Promise<StreamHeaders | undefined> | null = null;
+  #closed: Promise<void> | null = null;
+  #readable: ReadableStream<Uint8Array> | null = null;
+  #writable: WritableStream<Chunk> | null = null;
+
+  constructor(id: number, inner: Stream, reopen: Reopen) {
+    this.id = id;
+    this.#inner = inner;
+    this.#reopen = reopen;
+    this.#watch(inner);
+  }
+
+  // ------------------------------------------------------------------ which stream it is
+
+  /** The stream of a connection that it is now. */
+  get inner(): Stream {
+    return this.#inner;
+  }
+
+  /** It stays with its connection from here on. */
+  get isSettled(): boolean {
+    return this.#isSettled;
+  }
+
+  /** Whether a failure of `inner` is none of ours, since another has taken its place: it has by now, if it can be. */
+  isReplaced(inner: Stream, error: unknown): boolean {
+    if (inner !== this.#inner) return true;
+    if (this.#isSettled || !StreamError.is(error) || !error.retryable || this.#kept === null) return false;
+    const next = this.#reopen();
+    if (next === null) return false;
+    this.#inner = next;
+    this.#replay(next, this.#kept);
+    this.#watch(next);
+    return true;
+  }
+
+  /** Keeps what was sent, in case it has to be sent again. */
+  record(bytes: Uint8Array): void {
+    if (this.#isSettled || this.#kept === null) return;
+    this.#keptBytes += bytes.byteLength;
+    if (this.#keptBytes > replayBytes) this.#kept = null;
+    // The caller's memory is the caller's again once a write has resolved.
+    else if (bytes.byteLength > 0) this.#kept.push(bytes.slice());
+  }
+
+  #watch(inner: Stream): void {
+    inner.reply.then(
+      () => {
+        if (inner === this.#inner) this.#settle();
+      },
+      (error: unknown) => {
+        if (!this.isReplaced(inner, error)) this.#fail();
+      },
+    );
+  }
+
+  #settle(): void {
+    this.#isSettled = true;
+    this.#kept = null;
+    this.#sendings.clear();
+  }
+
+  /** It is over, or will be: sources that waited for another connection are let go. */
+  #fail(): void {
+    this.#isSettled = true;
+    if (this.#kept !== null) this.#kept = [];
+    for (const { source } of this.#sendings) source.close();
+    this.#sendings.clear();
+  }
+
+  #replay(inner: Stream, kept: readonly Uint8Array[]): void {
+    if (this.#label !== undefined) inner.label = this.#label;
+    const writes = kept.map((bytes) => inner.write(bytes.slice()));
+    if (this.#stopped !== null) inner.stop(this.#stopped.code);
+    let end = this.#end;
+    for (const sending of this.#sendings) {
+      const { source, options } = sending;
+      if (!source.isExhausted) sending.promise = inner.send(source.attempt(), options);
+      else if (options.end !== false) end ??= { trailers: undefined };
+    }
+    if (end !== null) writes.push(inner.end(end.trailers));
+    this.#replayed = handled(Promise.all(writes));
+    for (const sending of this.#sendings) {
+      if (sending.source.isExhausted) sending.promise = this.#replayed.then(() => {});
+      void handled(sending.promise);
+    }
+  }
+
+  /** The error for our user: one whose bytes are gone cannot be tried again by us, nor safely by others. */
+  #reason(error: unknown): unknown {
+    if (!StreamError.is(error) || !error.retryable || this.#kept !== null || this.#keptBytes <= replayBytes)
+      return error;
+    if (this.#failure !== undefined) return this.#failure;
+    const { code, message, streamId, remote, wireCode, reset, headers } = error;
+    const sentence = `${message}; more than ${replayBytes} bytes had been sent, which are not kept`;
+    const details = { streamId, remote, wireCode, reset, headers, retryable: false, cause: error };
+    this.#failure = new StreamError(code, sentence, details);
+    return this.#failure;
+  }
+
+  /** What a promise of the stream comes to, whichever stream that will be. */
+  async #follow<T>(promiseOf: (inner: Stream) => Promise<T>): Promise<T> {
+    for (;;) {
+      const inner = this.#inner;
+      try {
+        return await promiseOf(inner);
+      } catch (error) {
+        if (!this.isReplaced(inner, error)) throw this.#reason(error);
+      }
+    }
+  }
+
+  // ------------------------------------------------------------------ looking
+
+  get label(): string {
+    return this.#inner.label;
+  }
+
+  set label(label: string) {
+    this.#label = label;
+    this.#inner.label = label;
+  }
+
+  get headers(): StreamHeaders {
+    return this.#inner.headers;
+  }
+
+  get state(): StreamState {
+    return this.#inner.state;
+  }
+
+  get state$(): Observable<StreamState> {
+    if (this.#isSettled) return this.#inner.state$;
+    return new Observable((subscriber) => {
+      let last: StreamState | undefined;
+      const tell = (state: StreamState): void => {
+        // Sent again elsewhere, a stream that had ended its half goes through the beginning once more.
+        const isBack = last === 'half-closed-local' && (state === 'opening' || state === 'open');
+        if (state === last || isBack) return;
+        last = state;
+        subscriber.next(state);
+      };
+      const attach = (inner: Stream): void => {
+        const over = (): void => {
+          tell('reset');
+          subscriber.complete();
+        };
+        subscriber.add(
+          inner.state$.subscribe({
+            next: (state) => {
+              if (state !== 'reset' || this.#isSettled) tell(state);
+            },
+            complete: () => {
+              if (inner.state !== 'reset') subscriber.complete();
+              else if (this.#isSettled) over();
+              else
+                inner.closed.catch((error) => (this.isReplaced(inner, error) ? attach(this.#inner) : over()));
+            },
+          }),
+        );
+      };
+      attach(this.#inner);
+    });
+  }
+
+  get stats(): StreamStats {
+    return this.#inner.stats;
+  }
+
+  get reply(): Promise<StreamHeaders> {
+    this.#reply ??= handled(this.#follow((inner) => inner.reply));
+    return this.#reply;
+  }
+
+  get trailers(): Promise<StreamHeaders | undefined> {
+    this.#trailers ??= handled(this.#follow((inner) => inner.trailers));
+    return this.#trailers;
+  }
+
+  get closed(): Promise<void> {
+    this.#closed ??= handled(this.#follow((inner) => inner.closed));
+    return this.#closed;
+  }
+
+  accept(): this {
+    throw new TypeError('only the acceptor of a stream can accept it');
+  }
+
+  reject(): void {
+    throw new TypeError('only the acceptor of a stream can reject it');
+  }
+
+  // ------------------------------------------------------------------ receiving
+
+  get data$(): Observable<Uint8Array> {
+    if (this.#isSettled) return this.#inner.data$;
+    return new Observable((subscriber) => {
+      let subscription: Subscription | undefined;
+      const attach = (inner: Stream): void => {
+        subscription = inner.data$.subscribe({
+          next: (chunk) => subscriber.next(chunk),
+          error: (error: unknown) => {
+            if (this.isReplaced(inner, error)) attach(this.#inner);
+            else subscriber.error(this.#reason(error));
+          },
+          complete: () => subscriber.complete(),
+        });
+      };
+      attach(this.#inner);
+      return () => subscription?.unsubscribe();
+    });
+  }
+
+  read(options?: { signal?: AbortSignal }): Promise<Uint8Array | null> {
+    if (this.#isSettled) return this.#inner.read(options);
+    return handled(this.#follow((inner) => inner.read(options)));
+  }
+
+  get readable(): ReadableStream<Uint8Array> {
+    this.#readable ??= readableOf(this);
+    return this.#readable;
+  }
+
+  [Symbol.asyncIterator](): AsyncIterator<Uint8Array> {
+    return iterate(this);
+  }
+
+  stop(code?: ResetCode): void {
+    this.#stopped = { code };
+    this.#inner.stop(code);
+  }
+
+  // ------------------------------------------------------------------ sending
+
+  send(source: ByteSource, options: SendOptions = {}): Promise<void> {
+    if (this.#isSettled) return this.#inner.send(source, options);
+    checkSource(source);
+    const moving = isChunk(source) ? null : movingSource(source, this);
+    if (isChunk(source)) this.record(toBytes(source));
+    const sending: Sending = { source: moving ?? wholeSource, options, promise: done };
+    this.#sendings.add(sending);
+    sending.promise = this.#inner.send(moving === null ? source : moving.attempt(), options);
+    return handled(this.#sent(sending));
+  }
+
+  async #sent(sending: Sending): Promise<void> {
+    for (;;) {
+      const inner = this.#inner;
+      try {
+        await sending.promise;
+        // Kept until there is an answer: only then is it certain that it need not be sent again.
+        return;
+      } catch (error) {
+        if (this.isReplaced(inner, error)) continue;
+        this.#sendings.delete(sending);
+        sending.source.close();
+        throw this.#reason(error);
+      }
+    }
+  }
+
+  write(chunk: Chunk): Promise<void> {
+    if (this.#isSettled) return this.#inner.write(chunk);
+    const bytes = toBytes(chunk);
+    const written = this.#inner.write(bytes);
+    this.record(bytes);
+    return handled(this.#taken(this.#inner, written));
+  }
+
+  async #taken(inner: Stream, promise: Promise<unknown>): Promise<void> {
+    try {
+      await promise;
+    } catch (error) {
+      if (!this.isReplaced(inner, error)) throw this.#reason(error);
+      await this.#taken(this.#inner, this.#replayed);
+    }
+  }
+
+  end(trailers?: HeadersInit): Promise<void> {
+    const ended = this.#inner.end(trailers);
+    if (this.#isSettled) return ended;
+    this.#end ??= { trailers };
+    return handled(this.#taken(this.#inner, ended));
+  }
+
+  get writable(): WritableStream<Chunk> {
+    this.#writable ??= writableOf(this);
+    return this.#writable;
+  }
+
+  next(chunk: Chunk): void {
+    if (!this.#isSettled) {
+      try {
+        this.record(toBytes(chunk));
+      } catch {
+        // No chunk at all: the stream says so itself.
+      }
+    }
+    this.#inner.next(chunk);
+  }
+
+  error(error: unknown): void {
+    this.#fail();
+    this.#inner.error(error);
+  }
+
+  complete(): void {
+    void this.end();
+  }
+
+  reset(code?: ResetCode, cause?: unknown): void {
+    this.#fail();
+    this.#inner.reset(code, cause);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#inner[Symbol.asyncDispose]();
+  }
+}

@@ -1,0 +1,127 @@
+import { connect } from 'node:net';
+import { tmpdir } from 'node:os';
+import { exec, portForward, textOf } from '../../demos/kubernetes/client.js';
+import type { PodOptions } from '../../demos/kubernetes/pods.js';
+import { Cluster } from '../../demos/kubernetes/server.js';
+import { exitCodeOf, exitStatus } from '../../demos/kubernetes/status.js';
+import { showAll } from '../../demos/kubernetes/tour.js';
+
+// A machine that is busy elsewhere takes its time to start processes.
+jest.setTimeout(30_000);
+
+async function tour(kubectl: string | undefined): Promise<{ exitCode: number; text: string }> {
+  let text = '';
+  const write = (more: string): void => {
+    text += more;
+  };
+  return { exitCode: await showAll({ write, kubectl }), text };
+}
+
+describe('the tour', () => {
+  it('shows our own client where there is no kubectl, and says so', async () => {
+    const { exitCode, text } = await tour(undefined);
+    expect(text.match(/^ {2}ok {6}/gm)).toHaveLength(4);
+    expect(text).toContain('kubectl is not in PATH, so this is all');
+    expect(text).toMatch(/All of it went well\.\n$/);
+    expect(exitCode).toBe(0);
+  });
+
+  it('exits with 1 if anything goes wrong, and says what', async () => {
+    const { exitCode, text } = await tour('/bin/false');
+    expect(text.match(/^ {2}ok {6}/gm)).toHaveLength(4);
+    expect(text.match(/^ {2}FAILED {2}/gm)).toHaveLength(5);
+    expect(text).toMatch(/5 of it went wrong: see above\.\n$/);
+    expect(exitCode).toBe(1);
+  });
+});
+
+describe('the server', () => {
+  const pod: PodOptions = { name: 'web', command: ['cat'], folder: tmpdir() };
+  let cluster: Cluster;
+
+  beforeEach(async () => {
+    cluster = await Cluster.start([pod]);
+  });
+
+  afterEach(() => cluster.close());
+
+  /** What it answers to a request that is no SPDY. */
+  async function answer(path: string, ...lines: readonly string[]): Promise<string> {
+    const { hostname, port } = new URL(cluster.url);
+    const socket = connect(Number(port), hostname);
+    socket.end([`GET ${path} HTTP/1.1`, 'Host: x', 'Connection: Upgrade', ...lines, '', ''].join('\r\n'));
+    let text = '';
+    for await (const chunk of socket) text += chunk;
+    return text;
+  }
+
+  it.each([
+    ['WebSocket', 'web/exec', ['Upgrade: websocket'], 400],
+    ['a pod that is not there', 'none/exec', ['Upgrade: SPDY/3.1'], 404],
+    ['something else to do with a pod', 'web/eviction', ['Upgrade: SPDY/3.1'], 404],
+    ['a name of the prototype', 'web/constructor', ['Upgrade: SPDY/3.1'], 404],
+    ['half an escape', '%/exec', ['Upgrade: SPDY/3.1'], 404],
+    ['another version', 'web/exec', ['Upgrade: SPDY/3.1', 'X-Stream-Protocol-Version: v1'], 403],
+  ])('refuses %s in HTTP, as a Status', async (_name, path, lines, code) => {
+    const text = await answer(`/api/v1/namespaces/default/pods/${path}`, ...lines);
+    expect(text).toMatch(new RegExp(`^HTTP/1.1 ${code} `));
+    expect(JSON.parse(text.slice(text.indexOf('\r\n\r\n')))).toMatchObject({ kind: 'Status', code });
+  });
+
+  it('tells our client too why it refuses', async () => {
+    await expect(exec(cluster.url, 'none', ['true'])).rejects.toThrow('404: there is no /api/v1/');
+    await expect(portForward(cluster.url, 'none')).rejects.toThrow('404: there is no /api/v1/');
+  });
+
+  it('ends a command whose client has gone', async () => {
+    const command = await exec(cluster.url, 'web', ['sh', '-c', 'echo $$; exec sleep 1000']);
+    const pid = Number(new TextDecoder().decode((await command.stdout.read()) ?? undefined));
+    process.kill(pid, 0);
+    await command.close();
+    await until(() => cluster.connections.size === 0 && !isAlive(pid));
+  });
+
+  it('holds a command whose output nobody reads', async () => {
+    const command = await exec(cluster.url, 'web', ['sh', '-c', 'yes | head -c 20000000; echo over >&2']);
+    const stderr = textOf(command.stderr!);
+    const [provider] = [...cluster.connections];
+    await until(() => [...provider!.streams.values()].some(({ stats }) => stats.blockedOn === 'window'));
+    let bytes = 0;
+    for await (const chunk of command.stdout) bytes += chunk.byteLength;
+    expect([bytes, await stderr, await command.exitCode]).toEqual([20_000_000, 'over\n', 0]);
+    await command.close();
+  });
+
+  it('tells which signal has ended a command', async () => {
+    const command = await exec(cluster.url, 'web', ['sh', '-c', 'kill -TERM $$']);
+    expect(await command.exitCode).toBe(128 + 15);
+    await command.close();
+  });
+});
+
+describe('a Status', () => {
+  it.each([0, 1, 7, 255])('carries exit code %d', (code) => {
+    expect(exitCodeOf(JSON.stringify(exitStatus(code)))).toBe(code);
+  });
+
+  it('of a command that was not run is an error', () => {
+    expect(() => exitCodeOf('{"status":"Failure","message":"no such file"}')).toThrow('no such file');
+  });
+});
+
+async function until(isSo: () => boolean): Promise<void> {
+  const deadline = performance.now() + 5000;
+  while (!isSo()) {
+    if (performance.now() > deadline) throw new Error(`not within 5 s: ${isSo}`);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,246 @@
+import {
+  ForwardingStream,
+  handle,
+  intercept,
+  join,
+  pullMap,
+  type Stream,
+  StreamError,
+  tapProvider,
+} from 'rxmux';
+import { until } from '../conformance/wait.js';
+import { echo, finish, next, textOf, two } from './ends.js';
+
+class Named extends ForwardingStream {}
+
+async function failureOf(promise: Promise<unknown>): Promise<StreamError> {
+  const error = await promise.catch((reason: unknown) => reason);
+  if (!StreamError.is(error)) throw new Error(`no StreamError: ${String(error)}`);
+  return error;
+}
+
+describe('intercept', () => {
+  it('changes headers and replaces streams in either direction', async () => {
+    const { client, server } = two();
+    const opening = client.pipe(
+      intercept({ newStream: (headers, open) => new Named(open([...headers, ['x-added', 'yes']])) }),
+    );
+    const accepting = server.pipe(intercept({ accept: (stream) => new Named(stream) }));
+    const a = opening.newStream({ name: 'value' });
+    const b = await next(accepting);
+    expect([a, b].every((stream) => stream instanceof Named)).toBe(true);
+    expect(b.headers.toJSON()).toEqual({ name: 'value', 'x-added': 'yes' });
+    expect([opening.streams.get(a.id), accepting.streams.get(b.id)]).toEqual([a, b]);
+    await finish(client, server);
+  });
+
+  it('vetoes a stream, which its opener can try elsewhere', async () => {
+    const { client, server } = two();
+    const guarded = server.pipe(
+      intercept({ accept: (stream) => (stream.headers.has('bad') ? null : stream) }),
+    );
+    const bad = client.newStream({ bad: '1' });
+    const good = client.newStream();
+    expect(await next(guarded)).toMatchObject({ id: good.id });
+    expect(await failureOf(bad.reply)).toMatchObject({ code: 'refused', retryable: true });
+    await finish(client, server);
+  });
+
+  it('decides on several at once, and a decision that fails refuses its stream only', async () => {
+    const { client, server } = two();
+    const answers: ((stream: Stream | null) => void)[] = [];
+    const guarded = server.pipe(
+      intercept({
+        accept: (stream) => {
+          if (stream.headers.has('throws')) throw new Error('cannot decide');
+          return new Promise((resolve, reject) => {
+            answers.push(() => (stream.headers.has('rejects') ? reject(new Error('no')) : resolve(stream)));
+          });
+        },
+      }),
+    );
+    const streams = ['throws', 'rejects', 'first', 'second'].map((name) => client.newStream({ [name]: '1' }));
+    const taken: Stream[] = [];
+    guarded.accept$.subscribe({ next: (stream) => taken.push(stream), error: () => {} });
+    await until(() => answers.length === 3, 'all are asked about');
+    for (const answer of answers.toReversed()) answer(null);
+    await until(() => taken.length === 2, 'two are wanted');
+    expect(taken.map(({ id }) => id)).toEqual([streams[3]?.id, streams[2]?.id]);
+    for (const stream of streams.slice(0, 2)) {
+      expect(await failureOf((stream as Stream).reply)).toMatchObject({
+        code: 'refused',
+        reset: 'internal-error',
+      });
+    }
+    await finish(client, server);
+  });
+
+  it('takes no stream while its reader is busy', async () => {
+    const { client, server } = two({ backlog: 2 });
+    const asked: number[] = [];
+    const guarded = server.pipe(
+      intercept({
+        accept: (stream) => {
+          asked.push(stream.id);
+          return stream;
+        },
+      }),
+    );
+    for (let count = 0; count < 3; count++) void client.newStream().end();
+    const releases: (() => void)[] = [];
+    guarded.accept$
+      .pipe(pullMap(() => new Promise<void>((resolve) => releases.push(resolve))))
+      .subscribe({ error: () => {} });
+    await until(() => releases.length === 1, 'the first is served');
+    expect(asked.length).toBe(1);
+    releases[0]?.();
+    await until(() => releases.length === 2, 'then the second');
+    expect(asked.length).toBe(2);
+    await finish(client, server);
+  });
+
+  it('throws what a hook throws to the caller, and leaves nothing open', async () => {
+    const { client, server } = two();
+    const broken = client.pipe(
+      intercept({
+        newStream: (headers, open) => {
+          open(headers);
+          throw new Error('the hook is broken');
+        },
+      }),
+    );
+    expect(() => broken.newStream()).toThrow('the hook is broken');
+    await until(() => client.streams.size + server.streams.size === 0, 'both tables are empty');
+    await finish(client, server);
+  });
+});
+
+describe('handle', () => {
+  it('accepts with reply headers before the application sees the stream, or refuses with headers', async () => {
+    const { client, server } = two();
+    const policy = server.pipe(
+      handle(async (headers) =>
+        headers.get('who') === 'friend'
+          ? { accept: true, headers: { welcome: 'yes' } }
+          : { accept: false, headers: { why: 'stranger' } },
+      ),
+    );
+    echo(policy);
+    const friend = client.newStream({ who: 'friend' });
+    const stranger = client.newStream();
+    expect((await friend.reply).get('welcome')).toBe('yes');
+    const error = await failureOf(stranger.reply);
+    expect([error.code, error.headers?.get('why')]).toEqual(['refused', 'stranger']);
+    void friend.send('hello');
+    expect(await textOf(friend)).toBe('hello');
+    await finish(client, server);
+  });
+
+  it('refuses where its handler throws, and the connection goes on', async () => {
+    const { client, server } = two();
+    const policy = server.pipe(
+      handle((headers) => {
+        if (headers.has('bad')) throw new Error('a broken handler');
+        return { accept: true };
+      }),
+    );
+    echo(policy);
+    expect(await failureOf(client.newStream({ bad: '1' }).reply)).toMatchObject({ reset: 'internal-error' });
+    const fine = client.newStream();
+    void fine.send('still here');
+    expect(await textOf(fine)).toBe('still here');
+    await finish(client, server);
+  });
+});
+
+describe('tapProvider', () => {
+  it('tells every event, and is the provider itself', async () => {
+    const { client, server } = two();
+    const types: string[] = [];
+    let isComplete = false;
+    const tapped = client.pipe(
+      tapProvider((event) => types.push(event.type)),
+      tapProvider({ complete: () => (isComplete = true) }),
+    );
+    expect(tapped).toBe(client);
+    echo(server);
+    const stream = tapped.newStream();
+    void stream.send('x');
+    await textOf(stream);
+    await stream.closed;
+    expect([types[0], types.at(-1)]).toEqual(['open', 'close']);
+    await finish(client, server);
+    await until(() => isComplete, 'the end is told');
+  });
+});
+
+describe('join', () => {
+  /** A client and a server with a proxy between them; gives both outer ends. */
+  async function joined(): Promise<{ a: Stream; b: Stream; over: Promise<void>; end(): Promise<void> }> {
+    const [left, right] = [two(), two()];
+    const a = left.client.newStream();
+    const inner = await next(left.server);
+    const up = right.client.newStream();
+    inner.accept(up.reply);
+    const over = join(inner, up);
+    over.catch(() => {});
+    const b = await next(right.server);
+    return { a, b, over, end: () => finish(left.client, left.server, right.client, right.server) };
+  }
+
+  it('carries bytes, half-closes and trailers both ways', async () => {
+    const { a, b, over, end } = await joined();
+    await a.write('there');
+    await a.end({ checksum: '1' });
+    expect(await textOf(b)).toBe('there');
+    expect((await b.trailers)?.get('checksum')).toBe('1');
+    await b.write('and back');
+    await b.end({ checksum: '2' });
+    expect(await textOf(a)).toBe('and back');
+    expect((await a.trailers)?.get('checksum')).toBe('2');
+    await over;
+    await end();
+  });
+
+  it('carries a reset with its code, either way', async () => {
+    for (const who of ['a', 'b'] as const) {
+      const { a, b, over, end } = await joined();
+      b.accept();
+      await a.reply;
+      const [from, to] = who === 'a' ? [a, b] : [b, a];
+      from.reset(1234);
+      expect(await failureOf(to.closed)).toMatchObject({ code: 'reset', remote: true, reset: 1234 });
+      expect(await failureOf(over)).toMatchObject({ reset: 1234 });
+      await end();
+    }
+  });
+
+  it('carries backpressure, and a reader that stops ends that direction only', async () => {
+    const { a, b, over, end } = await joined();
+    let pulled = 0;
+    const sending = a.send(
+      (function* () {
+        for (;;) {
+          pulled += 65_536;
+          yield new Uint8Array(65_536);
+        }
+      })(),
+    );
+    sending.catch(() => {});
+    b.accept();
+    await a.reply;
+    let last = -1;
+    await until(() => {
+      const still = pulled === last;
+      last = pulled;
+      return still && pulled > 0;
+    }, 'it stands still');
+    expect(pulled).toBeLessThan(8 << 20);
+    b.stop();
+    expect(await failureOf(sending)).toMatchObject({ code: 'stopped' });
+    void b.send('still open');
+    expect(await textOf(a)).toBe('still open');
+    await over;
+    await end();
+  });
+});

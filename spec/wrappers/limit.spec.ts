@@ -1,0 +1,167 @@
+import { limit, type Stream, StreamError } from 'rxmux';
+import { Pace } from '../../lib/wrappers/pace.js';
+import { until } from '../conformance/wait.js';
+import { ManualClock } from '../support/manual-clock.js';
+import { echo, finish, next, textOf, two } from './ends.js';
+
+async function failureOf(promise: Promise<unknown>): Promise<StreamError> {
+  const error = await promise.catch((reason: unknown) => reason);
+  if (!StreamError.is(error)) throw new Error(`no StreamError: ${String(error)}`);
+  return error;
+}
+
+describe('limit', () => {
+  it('fails the stream above the number of streams here, and refuses it there, as retryable', async () => {
+    const { client, server } = two();
+    const few = client.pipe(limit({ streams: 2 }));
+    const open = [few.newStream(), few.newStream()];
+    const third = few.newStream({ name: 'x' });
+    expect(await failureOf(third.reply)).toMatchObject({ code: 'limit', retryable: true });
+    expect(await failureOf(third.write('x'))).toMatchObject({ code: 'limit' });
+    expect(third.state).toBe('reset');
+    open[0]?.reset();
+    await until(() => few.streams.size === 1, 'one is over');
+    expect(few.newStream().state).toBe('opening');
+    const other = two();
+    const guarded = other.server.pipe(limit({ streams: 1 }));
+    const taken: Stream[] = [];
+    const first = other.client.newStream();
+    const refused = failureOf(other.client.newStream().reply);
+    guarded.accept$.subscribe({ next: (stream) => taken.push(stream), error: () => {} });
+    expect(await refused).toMatchObject({ code: 'refused', remote: true, retryable: true });
+    expect(taken.map(({ id }) => id)).toEqual([first.id]);
+    await finish(other.client, other.server);
+    await finish(client, server);
+  });
+
+  it('resets a stream that exceeds its bytes, either way, and no other', async () => {
+    const { client, server } = two();
+    echo(server);
+    const capped = client.pipe(limit({ perStream: { bytes: 1000 } }));
+    const within = capped.newStream();
+    void within.send('x'.repeat(1000));
+    expect((await textOf(within)).length).toBe(1000);
+    const beyond = capped.newStream();
+    void beyond.send('x'.repeat(1001));
+    const there = two();
+    there.server.accept$.subscribe({ next: (stream) => void stream.send('x'.repeat(1001)), error: () => {} });
+    const tooMuch = there.client.pipe(limit({ perStream: { bytes: 1000 } })).newStream();
+    const taken = failureOf(textOf(tooMuch));
+    for (const error of [await failureOf(beyond.closed), await failureOf(tooMuch.closed), await taken]) {
+      expect([error.code, error.reset, (error.cause as StreamError).code]).toEqual([
+        'reset',
+        'overflow',
+        'limit',
+      ]);
+    }
+    await finish(there.client, there.server);
+    await finish(client, server);
+  });
+
+  it('aborts a connection that exceeds its bytes', async () => {
+    const { client, server } = two();
+    echo(server);
+    const capped = client.pipe(limit({ perConnection: { bytes: 5000 } }));
+    const first = capped.newStream();
+    void first.send('x'.repeat(3000));
+    expect((await textOf(first)).length).toBe(3000);
+    void capped.newStream().send('x'.repeat(3000));
+    const error = (await capped.closed.catch((reason: unknown) => reason)) as StreamError;
+    expect([error.code, (error.cause as StreamError).code]).toEqual(['closed', 'limit']);
+    await finish(client, server);
+  });
+
+  it.each(['pulled', 'pushed', 'as one string', 'written'] as const)(
+    'keeps what is sent to a rate: %s',
+    async (how) => {
+      const { client, server } = two();
+      const clock = new ManualClock();
+      const slow = client.pipe(limit({ perStream: { rate: 10_000 }, clock }));
+      const stream = slow.newStream();
+      const there = await next(server);
+      let received = 0;
+      there.data$.subscribe({ next: (chunk) => (received += chunk.byteLength), error: () => {} });
+      await stream.reply;
+      const pieces = Array.from({ length: 4 }, () => new Uint8Array(10_000));
+      if (how === 'pulled') void stream.send(pieces);
+      if (how === 'as one string') void stream.send('x'.repeat(40_000));
+      if (how === 'pushed') {
+        const source = slow.newStream();
+        const far = await next(server);
+        void far.send(pieces);
+        void stream.send(source.data$);
+      }
+      if (how === 'written') {
+        void (async () => {
+          for (const piece of pieces) await stream.write(piece);
+        })();
+      }
+      await until(() => received > 0, 'the first comes at once');
+      const first = received;
+      expect(first).toBeLessThanOrEqual(20_000);
+      for (let seconds = 0; seconds < 8; seconds++) {
+        const before = received;
+        clock.pass(1000);
+        if (before < 40_000)
+          await until(() => received > before || received === 40_000, 'a second brings some', 1000).catch(
+            () => {},
+          );
+        expect(received - before).toBeLessThanOrEqual(30_000);
+      }
+      expect(received).toBe(40_000);
+      await finish(client, server);
+      expect(clock.pending).toBe(0);
+    },
+  );
+
+  it('keeps what is read to a rate, and the sender waits', async () => {
+    const { client, server } = two({ windowBytes: 16_384, maxWindowBytes: 16_384 });
+    const clock = new ManualClock();
+    const slow = server.pipe(limit({ perConnection: { rate: 1000 }, clock }));
+    const stream = client.newStream();
+    void stream.send(new Uint8Array(100_000));
+    const there = await next(slow);
+    let received = 0;
+    there.data$.subscribe({ next: (chunk) => (received += chunk.byteLength), error: () => {} });
+    await until(() => received > 0, 'the first comes at once');
+    await until(() => stream.stats.blockedOn === 'window', 'the sender waits');
+    const before = received;
+    clock.pass(500_000);
+    await until(() => received > before, 'more comes in time');
+    await finish(client, server);
+    expect(clock.pending).toBe(0);
+  });
+
+  it('resets a stream on which nothing moves, and only that', async () => {
+    const { client, server } = two();
+    echo(server);
+    const clock = new ManualClock();
+    const timed = client.pipe(limit({ idleMs: 1000, clock }));
+    const [idle, busy] = [timed.newStream(), timed.newStream()];
+    await Promise.all([idle.write('x'), busy.write('x')]);
+    for (let passed = 0; passed < 4; passed++) {
+      await busy.write('x');
+      await busy.read();
+      clock.pass(400);
+    }
+    const error = await failureOf(idle.closed);
+    expect([error.code, (error.cause as StreamError).code]).toEqual(['reset', 'timeout']);
+    expect(busy.state).toBe('open');
+    busy.reset();
+    await until(() => clock.pending === 0, 'no timer is left');
+    await finish(client, server);
+  });
+
+  it('counts a rate exactly, whatever the pieces', () => {
+    const pace = new Pace(1000, 0);
+    let now = 0;
+    let bytes = 0;
+    for (let piece = 1; piece <= 100; piece++) {
+      now += pace.take(piece, now);
+      bytes += piece;
+    }
+    expect(now).toBeGreaterThanOrEqual(bytes - 20);
+    expect(now).toBeLessThanOrEqual(bytes);
+    expect(() => new Pace(0, 0)).toThrow(RangeError);
+  });
+});

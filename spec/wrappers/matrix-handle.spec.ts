@@ -1,0 +1,3 @@
+import { stackedOn } from './stacks.js';
+
+stackedOn('handle');
