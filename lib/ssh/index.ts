@@ -91,7 +91,8 @@ export function ssh(options: SshOptions): SshProtocol {
           return wire;
         },
       };
-      const session = new Session(link, profile, providerOptions);
+      // The link keeps the deadline for logins, and knows better what was missed.
+      const session = new Session(link, profile, { ...providerOptions, limits: { ...own, handshakeMs: 0 } });
       const [wire] = wires as [SshWire];
       const forwards = new Forwards(session, wire);
       wire.forwards = forwards;
