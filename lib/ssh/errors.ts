@@ -17,6 +17,8 @@ export type SshReason =
   | 'login'
   /** The peer ended the connection, with a number from RFC 4253 §11.1. */
   | 'disconnect'
+  /** The ssh2 that is installed is not one that we know. */
+  | 'library'
   /** The transport below the channels was broken. */
   | 'transport';
 

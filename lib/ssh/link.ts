@@ -112,9 +112,18 @@ export class SshLink implements Transport, PacketsOwner {
     this.after(handshakeMs, () => {
       if (!this.#loggedIn) this.#late(`was not logged in within ${handshakeMs} ms`);
     });
-    if (client !== null) this.#packets.begin(client);
-    else if (server !== null) {
-      this.#packets.begin({ role: 'server', server, authenticate: (attempt) => this.#authenticate(attempt) });
+    try {
+      if (client !== null) this.#packets.begin(client);
+      else if (server !== null) {
+        this.#packets.begin({
+          role: 'server',
+          server,
+          authenticate: (attempt) => this.#authenticate(attempt),
+        });
+      }
+    } catch (error) {
+      if (!(error instanceof SshError)) throw error;
+      this.failed(error);
     }
   }
 
@@ -231,7 +240,7 @@ export class SshLink implements Transport, PacketsOwner {
     let cause = error;
     if (client?.hostFailure && !this.#loggedIn) cause = client.hostFailure;
     else if (!this.#loggedIn && client !== null && this.#isRefusal(error)) cause = client.loginFailure;
-    const mine = client?.hostFailure != null || error.reason === 'algorithm';
+    const mine = client?.hostFailure != null || error.reason === 'algorithm' || error.reason === 'library';
     const told = failure(cause, !mine);
     if (this.#owner === null) throw told;
     this.#owner.failed(told);

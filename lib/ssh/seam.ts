@@ -436,7 +436,7 @@ export class Packets implements SocketOwner {
 
   #failed(error: Error & { level?: string; code?: unknown }): void {
     if (this.#over || error.level === 'agent') return;
-    this.#owner.failed(explained(error));
+    this.#owner.failed(error instanceof SshError ? error : explained(error));
   }
 }
 
@@ -496,7 +496,6 @@ function checked(protocol: Internals): Internals {
   const missing = Object.keys(members).filter((name) => !members[name]);
   if (missing.length === 0) return protocol;
   const { version } = load();
-  throw new Error(
-    `ssh2 ${version} is not built as rxmux knows it (${missing.join(', ')} differ): npm install ssh2@~1.17`,
-  );
+  const message = `ssh2 ${version} is not built as rxmux knows it (${missing.join(', ')} differ): npm install ssh2@~1.17`;
+  throw new SshError('library', message);
 }
