@@ -1,7 +1,7 @@
 import { execFile, execFileSync } from 'node:child_process';
 import { X509Certificate } from 'node:crypto';
 import { rmSync } from 'node:fs';
-import { mkdir, mkdtemp, rm, truncate, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, symlink, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Provider } from 'rxmux';
@@ -181,6 +181,8 @@ describe('the program', () => {
       '--log-level=warning',
     ]);
     await writeFile(join(program, 'package.json'), '{ "type": "module" }');
+    // ssh2 is not bundled: it is looked for where the program is.
+    await symlink(join(root, 'node_modules'), join(program, 'node_modules'));
   });
 
   it('has its server in another process, and ends by itself', async () => {
