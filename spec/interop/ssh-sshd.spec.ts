@@ -1,11 +1,13 @@
+import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
+import { appendFile, readFile } from 'node:fs/promises';
 import { createServer, connect as dial, type Server, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { type Provider, type Stream, toDuplex } from 'rxmux/node';
 import { forward, sessionOf } from 'rxmux/ssh';
 import { describeWithPeer } from '../support/interop.js';
-import { type Daemon, type Keyring, keygen, makeKeys, sshd, startSshd } from './openssh.js';
+import { type Daemon, ended, type Keyring, keygen, makeKeys, run, sshd, startSshd } from './openssh.js';
 
 const MiB = 1024 * 1024;
 
@@ -310,7 +312,42 @@ describeWithPeer('SSH and OpenSSH’s sshd', [sshd, keygen], () => {
       expect(error).toMatchObject({ code: 'closed', remote: true, cause: { reason: 'user-key' } });
     });
 
-    it('with a password where only keys are taken: no-method', async () => {
+    it('with a key that only an agent has', async () => {
+      const socket = join(keys.folder, 'agent.sock');
+      const agent = spawn('ssh-agent', ['-D', '-a', socket], { stdio: 'ignore' });
+      await untilTrue(
+        async () => (await run('env', [`SSH_AUTH_SOCK=${socket}`, 'ssh-add', '-l'])).code === 1,
+      );
+      const without = await failureOf({ privateKey: undefined as never, agent: socket });
+      expect(without).toMatchObject({ cause: { reason: 'user-key' } });
+      await run('env', [`SSH_AUTH_SOCK=${socket}`, 'ssh-add', '-q', keys.files.user]);
+      const other = await daemon.open({ privateKey: undefined as never, agent: socket });
+      const stream = exec(other, 'cat');
+      const [back] = await Promise.all([text(stream), stream.send('by the agent')]);
+      expect(back).toBe('by the agent');
+      await other.close();
+      await ended(agent);
+    });
+
+    it('with RSA and ECDSA keys, and one with a passphrase', async () => {
+      const authorized = join(keys.folder, 'authorized_keys');
+      for (const [type, passphrase] of [
+        ['rsa', ''],
+        ['ecdsa', 'open sesame'],
+      ] as const) {
+        const file = join(keys.folder, `user-${type}`);
+        await run('ssh-keygen', ['-q', '-t', type, '-a', '1', '-N', passphrase, '-f', file]);
+        await appendFile(authorized, await readFile(`${file}.pub`, 'utf8'));
+        const privateKey = await readFile(file, 'utf8');
+        const other = await daemon.open({ privateKey, ...(passphrase === '' ? {} : { passphrase }) });
+        const stream = exec(other, 'cat');
+        const [back] = await Promise.all([text(stream), stream.send(type)]);
+        expect(back).toBe(type);
+        await other.close();
+      }
+    }, 30_000);
+
+    it('with a password where only keys are taken: password', async () => {
       const { username } = await daemon.client();
       const other = await daemon.open({
         privateKey: undefined as never,
@@ -354,4 +391,8 @@ describeWithPeer('SSH and OpenSSH’s sshd', [sshd, keygen], () => {
 
 async function until(condition: () => boolean): Promise<void> {
   while (!condition()) await new Promise((resolve) => setTimeout(resolve, 5));
+}
+
+async function untilTrue(condition: () => Promise<boolean>): Promise<void> {
+  while (!(await condition())) await new Promise((resolve) => setTimeout(resolve, 10));
 }
