@@ -31,11 +31,13 @@ export interface Keyring {
 }
 
 /** Makes keys with ssh-keygen. */
-export async function makeKeys(type = 'ed25519'): Promise<Keyring> {
+export async function makeKeys(type: string = 'ed25519', bits: string = '0'): Promise<Keyring> {
   const folder = await mkdtemp(join(tmpdir(), 'rxmux-ssh-'));
   const file = (name: string): string => join(folder, name);
   for (const name of ['host', 'user', 'stranger']) {
-    await promisify(execFile)('ssh-keygen', ['-q', '-t', type, '-N', '', '-C', '', '-f', file(name)]);
+    const size = bits === '0' ? [] : ['-b', bits];
+    const args = ['-q', '-t', type, ...size, '-N', '', '-C', '', '-f', file(name)];
+    await promisify(execFile)('ssh-keygen', args);
   }
   const publicKey = async (name: string): Promise<string> =>
     (await readFile(`${file(name)}.pub`, 'utf8')).trim().split(' ').slice(0, 2).join(' ');

@@ -277,6 +277,23 @@ describeWithPeer('our SSH server and stock clients', [openssh, dropbear, keygen]
       },
     );
 
+    it.each([
+      ['rsa', '3072'],
+      ['ecdsa', '256'],
+      ['ecdsa', '521'],
+    ])(
+      'knows us by %s keys of %s bits, and logs in with them',
+      async (type, bits) => {
+        const others = await makeKeys(type, bits);
+        const server = await startOurs(others, { serve: ['exec'] }, serve);
+        const { code, stdout, stderr } = await run('ssh', [...server.sshOptions, '127.0.0.1', 'exit 4']);
+        expect([code, stdout.toString(), stderr]).toEqual([4, 'going\n', '']);
+        await server.end();
+        await others.remove();
+      },
+      20_000,
+    );
+
     it('is not let in with another key', async () => {
       const others = ours.sshOptions.map((option) =>
         option === keys.files.user ? keys.files.stranger : option,
