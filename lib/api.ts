@@ -214,7 +214,7 @@ export interface Provider extends AsyncDisposable {
   readonly events$: Observable<ProviderEvent>;
   /** Every frame, both directions. Same cost when unobserved. */
   readonly frames$: Observable<FrameEvent>;
-  /** Round-trip time in milliseconds. */
+  /** Round-trip time in milliseconds. Rejects with `timeout` when there is no answer in `deadMs`. */
   ping(options?: { signal?: AbortSignal }): Promise<number>;
   /** Graceful: no new streams, open ones finish. */
   close(options?: { signal?: AbortSignal }): Promise<void>;

@@ -2,7 +2,7 @@ import { StreamError } from './errors.js';
 import type { LimitValues } from './limits.js';
 import { microtask } from './promises.js';
 import type { CoreStream } from './stream.js';
-import { grownWindow, ReceiveWindow } from './window.js';
+import { grownWindow, ReceiveWindow, trickle } from './window.js';
 import type { Wire } from './wire.js';
 
 /** The windows that both ends assume before they know each other's. */
@@ -21,12 +21,10 @@ export interface EarlyWindows {
 
 export type FlowControl = 'auto' | 'on' | 'off';
 
-/** Less is not worth a frame, whoever waits for it. */
-const leastCreditBytes = 4096;
-
 /** What the crediting side of a connection asks of it. */
 export interface CreditingHost {
   readonly limits: LimitValues;
+  readonly streams: ReadonlyMap<number, CoreStream>;
   /** The peer keeps to no windows, as far as we know. */
   readonly windowless: boolean;
   readonly wire: Wire;
@@ -61,6 +59,10 @@ export class Crediting {
   #grown = 0;
   /** What unread streams were lent out of the same budget, so that the others can go on. */
   #lent = 0;
+  /** All is lent, and only the reserve is left: credit goes back in small pieces. */
+  #scarce = false;
+  /** The last part of the budget, for streams that have little unread. */
+  readonly reserve: number;
   #paused = false;
   /** The peer sent more than it had credit for, and nobody had expected otherwise. */
   #overran = false;
@@ -68,6 +70,7 @@ export class Crediting {
   constructor(host: CreditingHost, early: EarlyWindows) {
     this.#host = host;
     this.#early = early;
+    this.reserve = host.limits.receiveBudgetBytes >> 2;
     this.#connection = new ReceiveWindow(
       early.connectionWindow ? host.limits.receiveBudgetBytes : Number.POSITIVE_INFINITY,
     );
@@ -104,7 +107,7 @@ export class Crediting {
   /** Bytes are gone, of whatever stream: the connection has room for others. */
   dropped(bytes: number): void {
     this.#connection.unread -= bytes;
-    if (this.#lent > 0) this.#takeBack();
+    this.#takeBack();
     if (this.#owed(this.#connection) > 0) this.#host.creditDue();
     if (!this.#paused || this.#connection.unread >= this.#host.limits.receiveBudgetBytes) return;
     this.#paused = false;
@@ -116,7 +119,7 @@ export class Crediting {
 
   /** Writes the credit frames that are due. */
   write(): void {
-    const bytes = this.#early.connectionWindow ? this.#connectionDue() : 0;
+    const bytes = this.#early.connectionWindow ? this.#owed(this.#connection) : 0;
     if (bytes > 0) {
       this.#connection.grant(bytes);
       this.#host.sendCredit(0, bytes);
@@ -132,11 +135,10 @@ export class Crediting {
     }
   }
 
-  /** Half a window is worth a frame; so is less, if the peer is about to run out. */
-  #connectionDue(): number {
-    const { target, credit, unread } = this.#connection;
-    const owed = target - credit - unread;
-    return this.#lent > 0 && owed >= leastCreditBytes ? owed : this.#owed(this.#connection);
+  /** All that is owed is to be looked at again. */
+  review(): void {
+    for (const stream of this.#host.streams.values()) this.released(stream, 0);
+    this.dropped(0);
   }
 
   /** Takes back what the window of a stream that is over had grown. */
@@ -152,22 +154,29 @@ export class Crediting {
   }
 
   /**
-   * Streams that nobody reads hold on to the connection's window. Before they have all of it, it is widened by another
-   * stream's worth, as far as the budget for growth goes.
+   * Streams that nobody reads hold on to the connection's window. Before only the reserve is left, it is widened by
+   * another stream's worth, as far as the budget for growth goes. Then the peer keeps the reserve for streams that have
+   * little unread, and each of them has its credit back at once.
    */
   #lend(): void {
     const { limits } = this.#host;
-    const { unread, credit, target } = this.#connection;
-    if (this.#host.windowless || unread * 2 < target || credit > limits.windowBytes) return;
+    const { unread, target } = this.#connection;
+    if (this.#scarce || this.#host.windowless || unread < target - this.reserve) return;
     const more = Math.min(limits.windowBytes, limits.growthBudgetBytes - this.#grown - this.#lent);
-    if (more <= 0) return;
-    this.#lent += more;
-    this.#connection.target += more;
-    this.#host.creditDue();
+    if (more > 0) {
+      this.#lent += more;
+      this.#connection.target += more;
+      this.#host.creditDue();
+    } else {
+      this.#scarce = true;
+      this.review();
+    }
   }
 
   #takeBack(): void {
-    if (this.#connection.unread * 2 > this.#host.limits.receiveBudgetBytes) return;
+    const { unread, target } = this.#connection;
+    this.#scarce &&= unread * 2 > target;
+    if (unread * 2 > this.#host.limits.receiveBudgetBytes) return;
     this.#connection.target -= this.#lent;
     this.#lent = 0;
   }
@@ -190,12 +199,14 @@ export class Crediting {
   }
 
   /**
-   * Credit to give back. A peer that has shown no windows must have used all it had: it stops there if it keeps to them
+   * Credit to give back: half a window is worth a frame; so is less, if the peer is about to run out. A peer that has shown no windows must have used all it had: it stops there if it keeps to them
    * after all, and is found out if it does not.
    */
   #owed(window: ReceiveWindow): number {
     if (this.#host.windowless && (this.#overran || window.credit > 0)) return 0;
-    return window.due;
+    const { credit } = this.#connection;
+    const isShort = window === this.#connection ? credit <= this.reserve : this.#scarce;
+    return window.due(isShort ? trickle(this.reserve) >> 1 : window.target);
   }
 
   #grant(stream: CoreStream, now: number): void {

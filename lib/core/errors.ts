@@ -38,28 +38,22 @@ const brand = Symbol.for('rxmux.StreamError');
  */
 export class StreamError extends Error {
   override readonly name: string = 'StreamError';
-  readonly code: StreamErrorCode;
-  readonly streamId: number | undefined;
+  declare readonly code: StreamErrorCode;
+  declare readonly streamId: number | undefined;
   /** The peer caused it. */
-  readonly remote: boolean;
+  readonly remote: boolean = false;
   /** The number on the wire, if there was one. */
-  readonly wireCode: number | undefined;
+  declare readonly wireCode: number | undefined;
   /** The peer has certainly processed nothing: safe to try elsewhere. */
-  readonly retryable: boolean;
+  readonly retryable: boolean = false;
   /** Why the stream was reset, in the words that every protocol shares. */
-  readonly reset: ResetCode | undefined;
+  declare readonly reset: ResetCode | undefined;
   /** The headers that came with a refusal. */
-  readonly headers: StreamHeaders | undefined;
+  declare readonly headers: StreamHeaders | undefined;
 
-  constructor(code: StreamErrorCode, message: string, details: StreamErrorDetails = {}) {
-    super(message, details.cause === undefined ? undefined : { cause: details.cause });
-    this.code = code;
-    this.streamId = details.streamId;
-    this.remote = details.remote ?? false;
-    this.wireCode = details.wireCode;
-    this.retryable = details.retryable ?? false;
-    this.reset = details.reset;
-    this.headers = details.headers;
+  constructor(code: StreamErrorCode, message: string, { cause, ...details }: StreamErrorDetails = {}) {
+    super(message, cause === undefined ? undefined : { cause });
+    Object.assign(this, details, { code });
   }
 
   static {
@@ -69,4 +63,17 @@ export class StreamError extends Error {
   static is(value: unknown): value is StreamError {
     return typeof value === 'object' && value !== null && brand in value;
   }
+}
+
+/** The peer broke the rules. */
+export function violation(
+  message: string,
+  code: 'protocol' | 'flow-control' = 'protocol',
+  wireCode?: number,
+): StreamError {
+  return new StreamError(code, message, {
+    remote: true,
+    wireCode,
+    reset: code === 'protocol' ? 'protocol-error' : code,
+  });
 }

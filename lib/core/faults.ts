@@ -40,27 +40,10 @@ export class Faults {
   allow(fault: Fault, now: number): boolean {
     let bucket = this.#buckets.get(fault);
     if (bucket === undefined) {
-      bucket = new Bucket(...this.#size(fault), now);
+      const rate = (fault.endsWith('s') ? `${fault}PerSecond` : `${fault}sPerSecond`) as keyof LimitValues;
+      bucket = new Bucket(this.#limits[`${fault}Burst`], this.#limits[rate], now);
       this.#buckets.set(fault, bucket);
     }
     return bucket.take(now);
-  }
-
-  #size(fault: Fault): [number, number] {
-    const limits = this.#limits;
-    switch (fault) {
-      case 'reset':
-        return [limits.resetBurst, limits.resetsPerSecond];
-      case 'refusal':
-        return [limits.refusalBurst, limits.refusalsPerSecond];
-      case 'error':
-        return [limits.errorBurst, limits.errorsPerSecond];
-      case 'ping':
-        return [limits.pingBurst, limits.pingsPerSecond];
-      case 'settings':
-        return [limits.settingsBurst, limits.settingsPerSecond];
-      case 'useless':
-        return [limits.uselessBurst, limits.uselessPerSecond];
-    }
   }
 }

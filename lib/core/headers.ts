@@ -1,5 +1,5 @@
 import type { HeadersInit, StreamHeaders } from '../api.js';
-import { StreamError } from './errors.js';
+import { StreamError, violation } from './errors.js';
 import type { LimitValues } from './limits.js';
 
 /** RFC 9110 §5.6.2 `token`, lower-case, with the leading colon of pseudo-headers. By table: no RegExp on peer text. */
@@ -125,42 +125,22 @@ export function checkHeaders(
 }
 
 /**
- * Makes headers of what a peer sent: names and values in turn, already known to be within the limits of the wire.
- * Gives the error that the stream is to be refused with, if the peer broke the rules. Without `sizes`, names and values
- * have been measured already.
+ * Makes headers of what a peer sent: names and values in turn, whose lengths have been checked already. Gives the error
+ * that the stream is to be refused with, if the peer broke the rules.
  */
-export function fromPeer(
-  flat: readonly string[],
-  sizes: readonly number[] | null,
-  limits: LimitValues,
-): StreamHeaders | StreamError {
+export function fromPeer(flat: readonly string[], limits: LimitValues): StreamHeaders | StreamError {
   if (flat.length === 0) return noHeaders;
   const count = flat.length / 2;
   if (count > limits.maxHeaders) return tooMuch(`${count} headers`, limits.maxHeaders);
-  // Each name and value has its length before it.
-  const blockBytes = sizes === null ? 0 : sizes.reduce((sum, size) => sum + 2 + size, 0);
-  if (blockBytes > limits.maxHeaderBlockBytes) {
-    return tooMuch(`headers of ${blockBytes} bytes`, limits.maxHeaderBlockBytes);
-  }
   for (let at = 0; at < flat.length; at += 2) {
-    const nameBytes = sizes === null ? 0 : (sizes[at] as number);
-    const valueBytes = sizes === null ? 0 : (sizes[at + 1] as number);
-    if (nameBytes > limits.maxHeaderNameBytes) {
-      return tooMuch(`a header name of ${nameBytes} bytes`, limits.maxHeaderNameBytes);
-    }
-    if (valueBytes > limits.maxHeaderValueBytes) {
-      return tooMuch(`a header value of ${valueBytes} bytes`, limits.maxHeaderValueBytes);
-    }
     if (!isName(flat[at] as string) || !isValue(flat[at + 1] as string)) {
-      return new StreamError('protocol', 'the peer sent a header with a forbidden character', {
-        remote: true,
-        reset: 'protocol-error',
-      });
+      return violation('the peer sent a header with a forbidden character');
     }
   }
   return new HeaderList(flat);
 }
 
-function tooMuch(what: string, limit: number): StreamError {
+/** The peer sent more than it may. */
+export function tooMuch(what: string, limit: number): StreamError {
   return new StreamError('limit', `the peer sent ${what}, and ${limit} are allowed`, { remote: true });
 }

@@ -122,12 +122,12 @@ export class Inbox extends PacedQueue<Uint8Array> {
     const last = this.last as Uint8Array;
     const block = this.#block;
     const length = chunk.byteLength;
-    if (length > joinBytes) {
-      this.#block = null;
-      super.enqueue(isPinning(chunk) ? chunk.slice() : chunk);
-    } else if (block !== null && last.byteLength + length <= block.byteLength) {
+    if (block !== null && last.byteLength + length <= block.byteLength) {
       block.set(chunk, last.byteLength);
       this.replaceLast(block.subarray(0, last.byteLength + length));
+    } else if (length > joinBytes) {
+      this.#block = null;
+      super.enqueue(isPinning(chunk) ? chunk.slice() : chunk);
     } else super.enqueue(this.#startBlock(chunk));
   }
 

@@ -68,13 +68,13 @@ export interface LimitValues {
   handshakeMs: number;
   /** Silence after which the peer is pinged. */
   keepaliveMs: number;
-  /** Silence after which the connection is given up. */
+  /** Silence after which the connection is given up, and a ping that has no answer. */
   deadMs: number;
   /** A connection without streams is closed after this. */
   idleMs: number;
   /** Until an opened stream is answered. */
   openMs: number;
-  /** How long a stream waits for its peer's window. */
+  /** How long a stream waits for its peer's window, for that of the connection, or for the transport. */
   stallMs: number;
   /** How long a half-closed stream may stand still. */
   halfClosedMs: number;
@@ -145,6 +145,16 @@ export const defaultLimits: LimitValues = {
 
 /** The least and the most that a limit can be. */
 export type LimitBounds = Partial<Record<keyof LimitValues, readonly [number, number]>>;
+
+const upTo31Bits = [0, 2 ** 31 - 1] as const;
+
+/** What wires can say whose numbers have 31 bits. */
+export const bounds31: LimitBounds = {
+  windowBytes: upTo31Bits,
+  maxWindowBytes: upTo31Bits,
+  receiveBudgetBytes: upTo31Bits,
+  maxStreamId: upTo31Bits,
+};
 
 /** The defaults with an application's own values; an unknown name or a value that cannot be is its mistake. */
 export function withLimits(

@@ -12,7 +12,7 @@ export interface OutboxOwner {
   outboxReady(): void;
   /** A source waits for room. */
   outboxThirsty(): void;
-  /** Bytes were queued, or dropped again (negative). */
+  /** Bytes that the window lets go were queued, or are gone again (negative). */
   outboxQueued(bytes: number): void;
   /** Whether the connection has room for more data now. */
   outboxMayTake(bytes: number): boolean;
@@ -73,6 +73,8 @@ export class Outbox {
   #room: RoomWaiter[] | null = null;
   #holds: Release[] | null = null;
   #onFail: Set<(error: unknown) => void> | null = null;
+  /** What the owner knows to be queued. */
+  #told = 0;
   #ending = false;
   #ended = false;
   #failed = false;
@@ -111,9 +113,9 @@ export class Outbox {
     return this.window - this.queued <= this.widest >> 1;
   }
 
-  /** Something waits for the peer to widen the window. */
-  get waitsForWindow(): boolean {
-    return this.isWaiting && (this.window <= this.queued || (this.isThirsty && this.isNearEdge));
+  /** Sent, and not read by the peer's application as far as we know. */
+  get unreturned(): number {
+    return this.widest - this.window;
   }
 
   get isWaiting(): boolean {
@@ -222,6 +224,7 @@ export class Outbox {
     this.window -= bytes;
     this.bytesOut += bytes;
     if (queue.byteLength === bytes) this.#queue = null;
+    this.#told -= bytes;
     this.#owner.outboxQueued(-bytes);
     return queue;
   }
@@ -233,6 +236,7 @@ export class Outbox {
 
   credit(bytes: number): void {
     this.window += bytes;
+    this.#count();
     // The peer's own settings can be narrower than what was assumed of it.
     if (bytes < 0) this.widest = Math.max(0, this.widest + bytes);
     else if (this.window > this.widest) this.widest = this.window;
@@ -241,6 +245,7 @@ export class Outbox {
   /** There is a window now where there was none; what was sent before counts. */
   limit(window: number): void {
     this.window = window - this.bytesOut;
+    this.#count();
     this.widest = Math.max(0, this.window);
   }
 
@@ -256,8 +261,8 @@ export class Outbox {
     if (this.#failed) return;
     this.#failed = true;
     this.error = error;
-    if (this.queued > 0) this.#owner.outboxQueued(-this.queued);
     this.#queue = null;
+    this.#count();
     const waiters = this.#waiters;
     this.#waiters = null;
     if (waiters !== null) for (const waiter of waiters) reject(waiter, error);
@@ -281,8 +286,16 @@ export class Outbox {
     if (bytes.byteLength === 0) return;
     this.#queue ??= new ByteQueue();
     this.#queue.push(bytes);
-    this.#owner.outboxQueued(bytes.byteLength);
+    this.#count();
     this.#owner.outboxReady();
+  }
+
+  /** What waits for the window of this stream is in nobody's way. */
+  #count(): void {
+    const queued = Math.max(0, Math.min(this.queued, this.window));
+    const more = queued - this.#told;
+    this.#told = queued;
+    if (more !== 0) this.#owner.outboxQueued(more);
   }
 
   #reached(at: number): Promise<void> {

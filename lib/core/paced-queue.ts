@@ -1,4 +1,5 @@
 import { Observable, type Subscriber, type Unsubscribable } from 'rxjs';
+import { onAbort } from './abort.js';
 import { StreamError } from './errors.js';
 import { type Delivery, enter, leave, type Release } from './hold.js';
 import { microtask } from './promises.js';
@@ -131,8 +132,10 @@ export abstract class PacedQueue<T> implements Delivery {
   hold(): Release {
     this.#holds++;
     let live = true;
+    const reader = this.#reader;
     return () => {
-      if (!live) return;
+      // A reader that has left holds nothing any more.
+      if (!live || (this.#reader !== reader && !this.#failed)) return;
       live = false;
       if (--this.#holds === 0 && !this.#delivering) {
         this.#letGo();
@@ -154,12 +157,12 @@ export abstract class PacedQueue<T> implements Delivery {
     }
     if (this.#ended && this.#holds === 0) return Promise.resolve(null);
     const promise = new Promise<T | null>((resolve, reject) => {
-      const aborted = (): void => {
+      const forget = onAbort(signal, (reason) => {
         this.#waiter = null;
-        reject(signal?.reason);
-      };
-      signal?.addEventListener('abort', aborted, { once: true });
-      this.#waiter = { resolve, reject, forget: () => signal?.removeEventListener('abort', aborted) };
+        forget();
+        reject(reason);
+      });
+      this.#waiter = { resolve, reject, forget };
     });
     this.attached();
     return promise;
@@ -213,7 +216,10 @@ export abstract class PacedQueue<T> implements Delivery {
   unsubscribe(): void {
     if (this.#reader === null || !this.#reader.closed) return;
     this.#reader = null;
+    const held = this.#holds > 0;
+    this.#holds = 0;
     this.abandoned();
+    if (held && !this.#delivering) this.#letGo();
   }
 
   /** The turn in which the reader came is over. */

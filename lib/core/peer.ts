@@ -3,7 +3,7 @@ import type { ProviderEvent, ResetCode, StreamHeaders } from '../api.js';
 import type { Backlog } from './backlog.js';
 import type { Crediting, EarlyWindows } from './crediting.js';
 import type { Ending } from './ending.js';
-import { StreamError } from './errors.js';
+import { StreamError, violation } from './errors.js';
 import { type Fault, Faults } from './faults.js';
 import { noHeaders } from './headers.js';
 import type { IdTable } from './id-table.js';
@@ -48,8 +48,9 @@ export class Peer {
   readonly #host: PeerHost;
   readonly #faults: Faults;
   readonly #tombstones: Tombstones;
-  readonly #earlyConnectionWindow: number;
   readonly #maxCredit: number;
+  /** Credit of the connection, while the peer's own is not known. */
+  readonly earlyConnectionWindow: number;
   #lastId = 0;
   /** Frames for streams that have ended, which may still come. */
   #lateFrames = 0;
@@ -62,16 +63,11 @@ export class Peer {
     this.#host = host;
     // We assume no more of the peer than we grant ourselves: both ends tend to be set up alike.
     this.initialWindow = Math.min(early.earlyWindow, limits.windowBytes);
-    this.#earlyConnectionWindow = Math.min(early.earlyConnectionWindow, limits.receiveBudgetBytes);
+    this.earlyConnectionWindow = Math.min(early.earlyConnectionWindow, limits.receiveBudgetBytes);
     this.windowless = (early.flowControl ?? 'on') !== 'on';
     this.#maxCredit = early.maxCredit ?? maxCredit;
     this.#faults = new Faults(limits);
     this.#tombstones = new Tombstones(limits.tombstones, limits.tombstoneMs);
-  }
-
-  /** Credit of the connection, while the peer's own is not known. */
-  get earlyConnectionWindow(): number {
-    return this.#earlyConnectionWindow;
   }
 
   /** Credit with which a stream starts. */
@@ -89,8 +85,8 @@ export class Peer {
   /** The peer opens a stream. Null if it is refused; its frames are then to be ignored. */
   opened(id: number, headers: StreamHeaders | StreamError, urgency: number): CoreStream | null {
     const { limits, backlog, ending } = this.#host;
-    if (this.#isOurs(id)) throw protocolError(`the peer opened stream ${id}, which is ours to open`);
-    if (id <= this.#lastId) throw protocolError(`the peer opened stream ${id} after ${this.#lastId}`);
+    if (this.#isOurs(id)) throw violation(`the peer opened stream ${id}, which is ours to open`);
+    if (id <= this.#lastId) throw violation(`the peer opened stream ${id} after ${this.#lastId}`);
     this.#lastId = id;
     if (ending.isOver) return null;
     if (id > this.#goAwayId) {
@@ -114,9 +110,8 @@ export class Peer {
 
   /** Hands an opened stream on, after the data that came with it. */
   offered(stream: CoreStream): void {
-    const { events, backlog } = this.#host;
-    if (events !== null) events.next({ type: 'accept', stream, at: this.#host.now() });
-    if (stream.state !== 'reset') backlog.push(stream);
+    this.#host.tell('accept', stream);
+    if (stream.state !== 'reset') this.#host.backlog.push(stream);
   }
 
   /** Whether a stream of this id is or was there, whoever opened it. */
@@ -131,7 +126,7 @@ export class Peer {
     const stream = this.#host.streams.get(id);
     if (stream?.announced) return stream;
     if (!this.wasOpened(id)) {
-      throw protocolError(`the peer sent a frame for stream ${id}, which was never opened`);
+      throw violation(`the peer sent a frame for stream ${id}, which was never opened`);
     }
     if (counts && id <= this.#goAwayId && !this.#isExpected(id)) this.fault('useless');
     return null;
@@ -160,8 +155,10 @@ export class Peer {
 
   reset(stream: CoreStream, code: ResetCode, wireCode: number, reason: string): void {
     // Opening and resetting costs us work; a reset of what we opened ourselves does not.
-    if (stream.origin === 'remote') this.fault('reset');
-    if (stream.origin === 'remote') this.#host.backlog.withdraw(stream);
+    if (stream.origin === 'remote') {
+      this.fault('reset');
+      this.#host.backlog.withdraw(stream);
+    }
     const message = `stream ${stream.id} was reset by the peer (${code})${reason && `: ${reason}`}`;
     const details = { streamId: stream.id, remote: true, wireCode, reset: code };
     stream.fail(new StreamError('reset', message, details), code, true);
@@ -213,13 +210,10 @@ export class Peer {
     if (!this.windowless) return;
     this.windowless = false;
     const { streams, transmitter, crediting } = this.#host;
-    for (const stream of streams.values()) {
-      stream.outbox.limit(this.initialWindow);
-      // Credit was kept back until now.
-      crediting.released(stream, 0);
-    }
-    crediting.dropped(0);
-    transmitter.addCredit(this.#earlyConnectionWindow - transmitter.bytesOut);
+    for (const stream of streams.values()) stream.outbox.limit(this.initialWindow);
+    // Credit was kept back until now.
+    crediting.review();
+    transmitter.addCredit(this.earlyConnectionWindow - transmitter.bytesOut);
   }
 
   /** The peer changed the window that streams start with, and that of those which have. */
@@ -231,7 +225,7 @@ export class Peer {
 
   /** The window of the connection, which replaces the one that was assumed. */
   connectionWindow(bytes: number): void {
-    this.connectionCredit(bytes - this.#earlyConnectionWindow);
+    this.connectionCredit(bytes - this.earlyConnectionWindow);
   }
 
   credit(stream: CoreStream, bytes: number): void {
@@ -258,6 +252,7 @@ export class Peer {
   goesAway(lastId: number, error: StreamError | null): void {
     const { events, ending, streams } = this.#host;
     if (events !== null) events.next({ type: 'goaway', at: this.#host.now(), remote: true, lastId });
+    if (ending.peerIsGoingAway) this.fault('useless');
     if (error === null) ending.peerGoAway(null);
     for (const stream of [...streams.values()]) {
       // What it has answered it has taken, whatever it counts.
@@ -314,11 +309,9 @@ function reasonOf(error: StreamError): Reason {
   return error.wireCode ?? (error.code === 'limit' ? 'limit' : (error.reset ?? 'protocol-error'));
 }
 
-function protocolError(message: string): StreamError {
-  return new StreamError('protocol', message, { remote: true, reset: 'protocol-error' });
-}
-
 function tooMuchCredit(whose: string, most: number): StreamError {
-  const message = `the peer raised the window of ${whose} above 2^${Math.log2(most + 1)} - 1`;
-  return new StreamError('flow-control', message, { remote: true, reset: 'flow-control' });
+  return violation(
+    `the peer raised the window of ${whose} above 2^${Math.log2(most + 1)} - 1`,
+    'flow-control',
+  );
 }

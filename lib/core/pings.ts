@@ -1,4 +1,5 @@
 import type { Clock } from './clock.js';
+import { StreamError } from './errors.js';
 import { Bucket } from './faults.js';
 import { type Deferred, deferred, reject } from './promises.js';
 
@@ -53,6 +54,15 @@ export class Pings {
     this.rtt = this.#clock.now() - sent.at;
     sent.resolve(this.rtt);
     return this.rtt;
+  }
+
+  /** Whoever waits for longer than `ms` is told so. */
+  expire(ms: number): void {
+    for (const [payload, sent] of this.#sent) {
+      if (!(ms > 0 && this.#clock.now() - sent.at > ms)) return;
+      this.#sent.delete(payload);
+      reject(sent, new StreamError('timeout', `no answer to a ping in ${ms} ms`, { remote: true }));
+    }
   }
 
   fail(error: unknown): void {

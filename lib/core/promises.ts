@@ -1,3 +1,5 @@
+import { onAbort } from './abort.js';
+
 /** A promise with its two functions beside it. */
 export interface Deferred<T> {
   readonly promise: Promise<T>;
@@ -53,28 +55,17 @@ export function microtask(task: () => void): void {
   void done.then(task);
 }
 
-/** `promise`, or the signal's reason if that comes first; then `onAbort` is called. Leaves no listener behind. */
-export function abortable<T>(promise: Promise<T>, signal: AbortSignal, onAbort: () => void): Promise<T> {
+/** `promise`, or the signal's reason if that comes first; then `task` is called. Leaves no listener behind. */
+export function abortable<T>(
+  promise: Promise<T>,
+  signal: AbortSignal,
+  task: () => void = ignore,
+): Promise<T> {
   return new Promise((resolve, reject) => {
-    const aborted = (): void => {
-      onAbort();
-      reject(signal.reason);
-    };
-    if (signal.aborted) {
-      aborted();
-      return;
-    }
-    signal.addEventListener('abort', aborted, { once: true });
-    const settled = (): void => signal.removeEventListener('abort', aborted);
-    promise.then(
-      (value) => {
-        settled();
-        resolve(value);
-      },
-      (error) => {
-        settled();
-        reject(error);
-      },
-    );
+    const forget = onAbort(signal, (reason) => {
+      task();
+      reject(reason);
+    });
+    void promise.then(resolve, reject).then(forget);
   });
 }

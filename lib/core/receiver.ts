@@ -7,8 +7,9 @@ import type { Wire } from './wire.js';
 const framesPerLook = 32;
 
 /** Why reading is paused: several reasons may hold at once. */
-export type PauseReason = 'turn' | 'answers' | 'budget';
-const bits: Record<PauseReason, number> = { turn: 1, answers: 2, budget: 4 };
+const pausedForTurn = 1;
+export const pausedForAnswers = 2;
+export const pausedForBudget = 4;
 
 /**
  * The receiving side of a connection: hands chunks to the protocol, within a budget of frames and time per turn of the
@@ -58,19 +59,20 @@ export class Receiver {
     else this.#onEmpty = task;
   }
 
-  pause(reason: PauseReason): void {
+  pause(reason: number): void {
     if (this.#paused === 0) this.#transport.pause();
-    this.#paused |= bits[reason];
+    this.#paused |= reason;
   }
 
-  resume(reason: PauseReason): void {
-    if ((this.#paused & bits[reason]) === 0) return;
-    this.#paused &= ~bits[reason];
+  resume(reason: number): void {
+    if ((this.#paused & reason) === 0) return;
+    this.#paused &= ~reason;
     if (this.#paused !== 0 || this.#running) return;
     while (this.#waiting.length > 0 && this.#paused === 0 && !this.#over) {
       this.#run(this.#waiting.shift() as Uint8Array);
     }
-    if (this.#paused !== 0 || this.#over) return;
+    // Once over, too, so that the end of the transport is seen.
+    if (this.#paused !== 0) return;
     this.#transport.resume();
     const task = this.#onEmpty;
     this.#onEmpty = null;
@@ -110,11 +112,11 @@ export class Receiver {
   }
 
   #nextTurn(): void {
-    this.pause('turn');
+    this.pause(pausedForTurn);
     this.#clock.soon(() => {
       this.#framesLeft = this.#limits.maxFramesPerTurn;
       this.#msLeft = this.#limits.maxTurnMs;
-      this.resume('turn');
+      this.resume(pausedForTurn);
     });
   }
 }

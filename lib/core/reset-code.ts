@@ -1,5 +1,5 @@
 import type { ResetCode } from '../api.js';
-import { StreamError } from './errors.js';
+import { StreamError, type StreamErrorCode } from './errors.js';
 
 const words: readonly ResetCode[] = [
   'no-error',
@@ -18,20 +18,15 @@ export function checkCode(code: ResetCode): void {
   throw new TypeError(`"${code}" is no reset code: use one of ${words.join(', ')}, or a number of 32 bits`);
 }
 
+/** What the error of one stream is to another, where it is not a reset. */
+const byCode: Partial<Record<StreamErrorCode, ResetCode>> = {
+  refused: 'refused',
+  stopped: 'cancel',
+  overflow: 'overflow',
+  'flow-control': 'flow-control',
+};
+
 /** The code with which an error of one stream goes on to another. */
 export function codeOf(error: unknown, otherwise: ResetCode): ResetCode {
-  if (!StreamError.is(error)) return otherwise;
-  if (error.reset !== undefined) return error.reset;
-  switch (error.code) {
-    case 'refused':
-      return 'refused';
-    case 'stopped':
-      return 'cancel';
-    case 'overflow':
-      return 'overflow';
-    case 'flow-control':
-      return 'flow-control';
-    default:
-      return otherwise;
-  }
+  return (StreamError.is(error) ? (error.reset ?? byCode[error.code]) : undefined) ?? otherwise;
 }

@@ -1,3 +1,5 @@
+import { Fifo } from './fifo.js';
+
 /** Who can be scheduled: `queuedAt` is the scheduler's own mark, the urgency under which the entry waits, or -1. */
 export interface Entry {
   readonly urgency: number;
@@ -12,7 +14,7 @@ const levels = 8;
  * turns are fair in bytes.
  */
 export class Scheduler<T extends Entry> {
-  readonly #queues: (Fifo<T> | undefined)[] = new Array(levels).fill(undefined);
+  readonly #queues: readonly Fifo<T>[] = Array.from({ length: levels }, () => new Fifo());
   #size = 0;
 
   get size(): number {
@@ -22,21 +24,15 @@ export class Scheduler<T extends Entry> {
   /** Puts an entry behind the others of its urgency, unless it waits already. */
   add(entry: T): void {
     if (entry.queuedAt >= 0) return;
-    const level = entry.urgency;
-    let queue = this.#queues[level];
-    if (queue === undefined) {
-      queue = new Fifo();
-      this.#queues[level] = queue;
-    }
-    entry.queuedAt = level;
-    queue.push(entry);
+    entry.queuedAt = entry.urgency;
+    this.#queues[entry.urgency]?.push(entry);
     this.#size++;
   }
 
   next(): T | undefined {
     if (this.#size === 0) return undefined;
-    for (let level = 0; level < levels; level++) {
-      const entry = this.#queues[level]?.shift();
+    for (const queue of this.#queues) {
+      const entry = queue.shift();
       if (entry !== undefined) {
         entry.queuedAt = -1;
         this.#size--;
@@ -44,37 +40,5 @@ export class Scheduler<T extends Entry> {
       }
     }
     return undefined;
-  }
-}
-
-/** First in, first out, without the cost of shifting an array. */
-export class Fifo<T> {
-  readonly #items: (T | undefined)[] = [];
-  #head = 0;
-
-  get size(): number {
-    return this.#items.length - this.#head;
-  }
-
-  push(item: T): void {
-    this.#items.push(item);
-  }
-
-  peek(): T | undefined {
-    return this.#items[this.#head];
-  }
-
-  shift(): T | undefined {
-    if (this.#head === this.#items.length) return undefined;
-    const item = this.#items[this.#head];
-    this.#items[this.#head++] = undefined;
-    if (this.#head === this.#items.length) {
-      this.#items.length = 0;
-      this.#head = 0;
-    } else if (this.#head >= 64 && this.#head * 2 >= this.#items.length) {
-      this.#items.splice(0, this.#head);
-      this.#head = 0;
-    }
-    return item;
   }
 }

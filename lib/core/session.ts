@@ -13,6 +13,7 @@ import type {
   StreamHeaders,
   Transport,
 } from '../api.js';
+import { onAbort } from './abort.js';
 import { Backlog } from './backlog.js';
 import { type Clock, systemClock } from './clock.js';
 import { Crediting, type CreditingHost, type EarlyWindows } from './crediting.js';
@@ -25,9 +26,9 @@ import { type LimitBounds, type LimitValues, withLimits } from './limits.js';
 import { Peer, type PeerHost } from './peer.js';
 import { Pings } from './pings.js';
 import { abortable, type Deferred, deferred, handled, reject } from './promises.js';
-import { Receiver } from './receiver.js';
+import { pausedForAnswers, pausedForBudget, Receiver } from './receiver.js';
 import { CoreStream } from './stream.js';
-import type { StreamHost } from './stream-host.js';
+import type { StreamEvent, StreamHost } from './stream-host.js';
 import { isLocalOver } from './stream-state.js';
 import { Timekeeper, type Watched } from './timekeeper.js';
 import { Transmitter, type TransmitterHost } from './transmitter.js';
@@ -89,13 +90,8 @@ export class Session
     this.info = { protocol: '', role, features: {} as never };
     const wire = profile.wire(this);
     this.wire = wire;
-    this.info = {
-      protocol: wire.name,
-      role,
-      features: wire.features,
-      ...(transport.local === undefined ? {} : { local: transport.local }),
-      ...(transport.remote === undefined ? {} : { remote: transport.remote }),
-    };
+    const { local, remote } = transport;
+    this.info = { protocol: wire.name, role, features: wire.features, local, remote } as ProviderInfo;
     this.transmitter = new Transmitter(transport, wire, this);
     if (profile.connectionWindow && !this.peer.windowless) {
       this.transmitter.addCredit(this.peer.earlyConnectionWindow);
@@ -114,7 +110,8 @@ export class Session
       onDrain: () => this.#drained(),
       onClose: (error) => this.ending.transportClosed(error),
     });
-    this.#listenTo(options.signal);
+    this.#removeSignal = onAbort(options.signal, (reason) => this.abort(reason));
+    if (this.ending.isOver) this.#removeSignal();
   }
 
   // ------------------------------------------------------------------ the provider
@@ -133,8 +130,7 @@ export class Session
       this.nextId += 2;
       this.streams.add(stream);
       this.transmitter.open(stream);
-      const { slot } = this.#events;
-      if (slot !== null) slot.next({ type: 'open', stream, at: this.now() });
+      this.tell('open', stream);
       this.#abortWith(stream, options.signal);
     } else stream.fail(refusal, 'refused', false);
     return stream;
@@ -160,7 +156,7 @@ export class Session
   ping(options: { signal?: AbortSignal } = {}): Promise<number> {
     const { signal } = options;
     const answer = this.pings.ping();
-    return handled(signal === undefined ? answer : abortable(answer, signal, () => {}));
+    return handled(signal === undefined ? answer : abortable(answer, signal));
   }
 
   close(options: { signal?: AbortSignal } = {}): Promise<void> {
@@ -216,6 +212,11 @@ export class Session
     return this.#events.slot;
   }
 
+  tell(type: StreamEvent, stream: CoreStream): void {
+    const { slot } = this.#events;
+    if (slot !== null) slot.next({ type, stream, at: this.now() });
+  }
+
   thirsty(stream: CoreStream): void {
     this.transmitter.thirsty(stream);
     if (!stream.stalled && stream.outbox.isNearEdge && !this.transmitter.isBlocked) this.stalled(stream);
@@ -262,6 +263,7 @@ export class Session
     if (!this.streams.delete(stream.id)) return;
     this.peer.forget(stream);
     this.transmitter.forget(stream);
+    this.#timekeeper.forget(stream);
     this.crediting.forget(stream);
     if (this.streams.size === 0) this.ending.drained();
   }
@@ -273,11 +275,11 @@ export class Session
   }
 
   pauseReading(): void {
-    this.#receiver.pause('budget');
+    this.#receiver.pause(pausedForBudget);
   }
 
   resumeReading(): void {
-    this.#receiver.resume('budget');
+    this.#receiver.resume(pausedForBudget);
   }
 
   get mayBeLate(): boolean {
@@ -318,7 +320,7 @@ export class Session
   }
 
   answersWaiting(bytes: number): void {
-    if (bytes > this.limits.maxAnswerBytes) this.#receiver.pause('answers');
+    if (bytes > this.limits.maxAnswerBytes) this.#receiver.pause(pausedForAnswers);
   }
 
   tellStall(stream: CoreStream, type: 'stall' | 'resume', side: 'send' | 'receive'): void {
@@ -385,7 +387,7 @@ export class Session
   #refusal(): StreamError | null {
     const { isOver, isGoingAway, peerIsGoingAway } = this.ending;
     if (isOver || isGoingAway || peerIsGoingAway) {
-      return new StreamError('closed', 'the connection takes no new streams: it is closed, or about to be', {
+      return new StreamError('closed', 'the connection is closed, or about to be', {
         retryable: true,
       });
     }
@@ -400,22 +402,9 @@ export class Session
 
   #abortWith(stream: CoreStream, signal: AbortSignal | undefined): void {
     if (signal === undefined) return;
-    const aborted = (): void => stream.reset('cancel', signal.reason);
-    if (signal.aborted) aborted();
-    else {
-      signal.addEventListener('abort', aborted, { once: true });
-      stream.prepare(undefined, () => signal.removeEventListener('abort', aborted));
-    }
-  }
-
-  #listenTo(signal: AbortSignal | undefined): void {
-    if (signal === undefined) return;
-    const aborted = (): void => this.abort(signal.reason);
-    if (signal.aborted) aborted();
-    else {
-      signal.addEventListener('abort', aborted, { once: true });
-      this.#removeSignal = () => signal.removeEventListener('abort', aborted);
-    }
+    const forget = onAbort(signal, (reason) => stream.reset('cancel', reason));
+    if (stream.isOver) forget();
+    else stream.prepare(undefined, forget);
   }
 
   #received(chunk: Uint8Array): void {
@@ -433,7 +422,7 @@ export class Session
   }
 
   #answersGone(): void {
-    if (!this.transmitter.isBlocked) this.#receiver.resume('answers');
+    if (!this.transmitter.isBlocked) this.#receiver.resume(pausedForAnswers);
   }
 
   #beginClose(): void {

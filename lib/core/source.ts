@@ -1,4 +1,5 @@
 import type { ByteSource, Chunk, SendOptions, SubscribableLike } from '../api.js';
+import { onAbort } from './abort.js';
 import { describe, isChunk, join, toBytes } from './bytes.js';
 import { enter, leave } from './hold.js';
 import { defaultUnpaced, type Outbox, type Unpaced } from './outbox.js';
@@ -109,15 +110,14 @@ async function pull(outbox: Outbox, source: Puller, signal: AbortSignal | undefi
 class Stopper {
   hasStopped = false;
   readonly #outbox: Outbox;
-  readonly #signal: AbortSignal | undefined;
+  readonly #forget: () => void;
   #reason: unknown = undefined;
   #reject: ((reason: unknown) => void) | null = null;
 
   constructor(outbox: Outbox, signal: AbortSignal | undefined) {
     this.#outbox = outbox;
-    this.#signal = signal;
     outbox.onFail.add(this.#stop);
-    signal?.addEventListener('abort', this.#aborted);
+    this.#forget = onAbort(signal, this.#stop);
     if (outbox.hasFailed) this.#stop(outbox.error);
   }
 
@@ -137,10 +137,8 @@ class Stopper {
   leave(): void {
     this.#reject = null;
     this.#outbox.onFail.delete(this.#stop);
-    this.#signal?.removeEventListener('abort', this.#aborted);
+    this.#forget();
   }
-
-  readonly #aborted = (): void => this.#stop(this.#signal?.reason);
 
   readonly #stop = (reason: unknown): void => {
     if (this.hasStopped) return;
@@ -170,7 +168,7 @@ function observe(outbox: Outbox, source: SubscribableLike<Chunk>, options: SendO
     const settle = (error?: unknown): void => {
       if (over) return;
       over = true;
-      signal?.removeEventListener('abort', aborted);
+      forget();
       outbox.onFail.delete(settle);
       // Sources of the platform's kind end by the signal, those of rxjs by their subscription.
       leaving.abort();
@@ -178,8 +176,7 @@ function observe(outbox: Outbox, source: SubscribableLike<Chunk>, options: SendO
       if (error === undefined) resolve();
       else reject(error);
     };
-    const aborted = (): void => settle(signal?.reason);
-    signal?.addEventListener('abort', aborted);
+    const forget = onAbort(signal, settle);
     outbox.onFail.add(settle);
     // What a source emits at once is no delivery of whoever is delivering now: that one is not to be held for it.
     const outer = enter(null);

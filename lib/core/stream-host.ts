@@ -6,6 +6,9 @@ import type { CoreStream } from './stream.js';
 import type { Transmitter } from './transmitter.js';
 import type { HeadersUse, Reason, Wire } from './wire.js';
 
+/** What has nothing beside its stream to tell. */
+export type StreamEvent = 'open' | 'accept' | 'reply' | 'end' | 'close';
+
 /** What a stream asks of its connection. */
 export interface StreamHost {
   readonly wire: Wire;
@@ -15,6 +18,8 @@ export interface StreamHost {
   toHeaders(init: HeadersInit | undefined, use: HeadersUse): StreamHeaders;
   /** Null while nobody observes. */
   readonly events: Subject<ProviderEvent> | null;
+  /** Tells whoever observes what became of a stream. */
+  tell(type: StreamEvent, stream: CoreStream): void;
   readonly transmitter: Transmitter;
   readonly crediting: Crediting;
   /** A source of the stream waits for room. */

@@ -13,18 +13,17 @@ import type { StreamState } from '../api.js';
  *
  *      any of these but closed ── reset ──▶ reset
  */
-export type StreamAction = 'answer' | 'local-end' | 'remote-end' | 'reset';
+export type StreamAction = 'answer' | 'local-end' | 'remote-end';
 
 const transitions: Record<StreamState, Partial<Record<StreamAction, StreamState>>> = {
   opening: {
     answer: 'open',
     'local-end': 'half-closed-local',
     'remote-end': 'half-closed-remote',
-    reset: 'reset',
   },
-  open: { 'local-end': 'half-closed-local', 'remote-end': 'half-closed-remote', reset: 'reset' },
-  'half-closed-local': { answer: 'half-closed-local', 'remote-end': 'closed', reset: 'reset' },
-  'half-closed-remote': { answer: 'half-closed-remote', 'local-end': 'closed', reset: 'reset' },
+  open: { 'local-end': 'half-closed-local', 'remote-end': 'half-closed-remote' },
+  'half-closed-local': { answer: 'half-closed-local', 'remote-end': 'closed' },
+  'half-closed-remote': { answer: 'half-closed-remote', 'local-end': 'closed' },
   closed: {},
   reset: {},
 };

@@ -105,7 +105,7 @@ export class CoreStream implements Stream, Entry, InboxOwner, OutboxOwner {
   }
 
   get stats(): StreamStats {
-    return statsOf(this, this.#host.transmitter.block);
+    return statsOf(this, this.#host.transmitter.blockOf(this));
   }
 
   get reply(): Promise<StreamHeaders> {
@@ -268,7 +268,7 @@ export class CoreStream implements Stream, Entry, InboxOwner, OutboxOwner {
       const taken = takeFrom(this.outbox, source, options);
       if (taken !== null) await taken;
       const sent = options.end === false ? this.outbox.sent() : this.end();
-      await (signal === undefined ? sent : abortable(sent, signal, () => {}));
+      await (signal === undefined ? sent : abortable(sent, signal));
     } catch (error) {
       // What the stream itself failed with needs no second reset.
       if (error !== this.outbox.error && !this.isOver) {
@@ -427,7 +427,7 @@ export class CoreStream implements Stream, Entry, InboxOwner, OutboxOwner {
     if (this.origin === 'remote') {
       if (this.answer === 'none' || this.answer === 'promised') return false;
     } else if (!(this.#answered || this.outbox.isConfirmed || this.#host.wire.dataBeforeReply)) return false;
-    return this.#host.transmitter.mayTake(bytes);
+    return this.#host.transmitter.mayTake(this, bytes);
   }
 
   outboxOverflowed(error: StreamError): void {
@@ -450,8 +450,7 @@ export class CoreStream implements Stream, Entry, InboxOwner, OutboxOwner {
     this.#extras?.reply?.resolve(headers);
     if (!first) return;
     this.#move('answer');
-    const { events } = this.#host;
-    if (events !== null && !this.isOver) events.next({ type: 'reply', stream: this, at: this.#host.now() });
+    if (!this.isOver) this.#host.tell('reply', this);
   }
 
   #move(action: StreamAction): void {
@@ -459,12 +458,10 @@ export class CoreStream implements Stream, Entry, InboxOwner, OutboxOwner {
     const after = transition(before, action);
     if (after === undefined) return;
     this.#state = after;
-    const { events } = this.#host;
-    if (events !== null && action.endsWith('end'))
-      events.next({ type: 'end', stream: this, at: this.#host.now() });
+    if (action !== 'answer') this.#host.tell('end', this);
     if (after !== before) this.#extras?.states?.next(after);
     if (after === 'closed') {
-      if (events !== null) events.next({ type: 'close', stream: this, at: this.#host.now() });
+      this.#host.tell('close', this);
       this.#extras?.closed?.resolve();
       this.#retire();
     }

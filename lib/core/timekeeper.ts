@@ -1,6 +1,7 @@
 import type { Clock } from './clock.js';
 import { StreamError } from './errors.js';
 import type { LimitValues } from './limits.js';
+import type { Pings } from './pings.js';
 import type { CoreStream } from './stream.js';
 import { isLocalOver } from './stream-state.js';
 
@@ -11,6 +12,7 @@ export interface Watched {
   readonly isEstablished: boolean;
   /** The peer may be unable to answer a ping before somebody reads, at its end or at ours: its silence proves nothing. */
   readonly mayBeLate: boolean;
+  readonly pings: Pings;
   ping(): void;
   /** The connection is to be given up. */
   giveUp(error: StreamError): void;
@@ -60,6 +62,10 @@ export class Timekeeper {
     this.#pinged = false;
   }
 
+  forget(stream: CoreStream): void {
+    this.#waiting.delete(stream);
+  }
+
   stop(): void {
     this.#cancel?.();
     this.#cancel = null;
@@ -106,13 +112,14 @@ export class Timekeeper {
       this.#idleSince = now;
       watched.closeIdle();
     }
+    watched.pings.expire(limits.deadMs);
     for (const stream of watched.streams.values()) this.#lookAt(stream, now);
-    for (const stream of this.#waiting.keys()) if (stream.isOver) this.#waiting.delete(stream);
   }
 
   #lookAt(stream: CoreStream, now: number): void {
     const limits = this.#limits;
-    const stalled = stream.outbox.waitsForWindow;
+    const { blockedOn } = stream.stats;
+    const stalled = blockedOn === 'window' || blockedOn === 'transport';
     const half = isLocalOver(stream.state) || stream.remoteOver;
     if (!stream.isAnswered && isPast(now - stream.openedAt, limits.openMs)) {
       this.#watched.timeOut(stream, `nobody answered it within ${limits.openMs} ms`);
@@ -126,7 +133,10 @@ export class Timekeeper {
     const waiting = this.#waiting.get(stream);
     if (waiting === undefined || waiting.moved !== moved) this.#waiting.set(stream, { moved, since: now });
     else if (stalled && isPast(now - waiting.since, limits.stallMs)) {
-      this.#watched.timeOut(stream, `the peer gave it no window for ${limits.stallMs} ms`);
+      this.#watched.timeOut(
+        stream,
+        `nothing of it could be sent for ${limits.stallMs} ms: it waits for the ${blockedOn}`,
+      );
     } else if (half && isPast(now - waiting.since, limits.halfClosedMs)) {
       this.#watched.timeOut(stream, `it was half closed, and nothing moved for ${limits.halfClosedMs} ms`);
     }

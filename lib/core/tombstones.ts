@@ -1,12 +1,12 @@
-/** More late frames than this for one stream are no delay of the network's. */
-const mostFrames = 4096;
+/** What is sent into a window until we are heard comes in no more frames, unless they are very small. */
+const mostFrames = 1024;
 
 /** Ids of streams that we reset a moment ago: late frames for them are the network's delay, and no fault. */
 export class Tombstones {
   readonly #most: number;
   readonly #ms: number;
-  /** Id to the time it is forgotten, oldest first. */
-  readonly #until: Map<number, number> = new Map();
+  /** By id the time it is forgotten, and the frames until then; oldest first. */
+  readonly #until: Map<number, { readonly until: number; left: number }> = new Map();
 
   constructor(most: number, ms: number) {
     this.#most = most;
@@ -14,19 +14,23 @@ export class Tombstones {
   }
 
   add(id: number, now: number): void {
-    this.#until.set(id, now + this.#ms);
-    if (this.#until.size > this.#most) this.#until.delete(this.#until.keys().next().value as number);
+    if (this.#most === 0) return;
+    if (this.#until.size >= this.#most) {
+      const oldest = this.#until.keys().next();
+      if (!oldest.done) this.#until.delete(oldest.value);
+    }
+    this.#until.set(id, { until: now + this.#ms, left: mostFrames });
   }
 
   delete(id: number): void {
     this.#until.delete(id);
   }
 
-  /** Whether a frame is such a late one. Each takes its part of the time, so that there is an end of them. */
   has(id: number, now: number): boolean {
-    const until = this.#until.get(id);
-    if (!until || until <= now) return false;
-    this.#until.set(id, until - this.#ms / mostFrames);
-    return true;
+    const one = this.#until.get(id);
+    if (one === undefined) return false;
+    if (one.until > now && one.left-- > 0) return true;
+    this.#until.delete(id);
+    return false;
   }
 }

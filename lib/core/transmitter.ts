@@ -1,10 +1,11 @@
 import type { Transport } from '../api.js';
+import { Fifo } from './fifo.js';
 import { FrameWriter } from './frame-writer.js';
 import type { LimitValues } from './limits.js';
 import { microtask } from './promises.js';
-import { Fifo, Scheduler } from './scheduler.js';
+import { Scheduler } from './scheduler.js';
 import type { CoreStream } from './stream.js';
-import { maxCredit } from './window.js';
+import { maxCredit, trickle } from './window.js';
 import type { Wire } from './wire.js';
 
 /** As much as is collected for one write of the transport: enough to amortise it, little to wait behind. */
@@ -38,6 +39,8 @@ export class Transmitter {
   readonly writer: FrameWriter = new FrameWriter();
   /** What the peer allows the connection as a whole to send. */
   credit: number = Number.POSITIVE_INFINITY;
+  /** The last part of it, for streams that have little on their way: the peer returns their credit at once. */
+  reserve = 0;
   /** The longest piece of data in one frame. */
   maxDataBytes: number = 64 * 1024;
   /** Data sent so far. */
@@ -74,10 +77,10 @@ export class Transmitter {
     return this.#blocked;
   }
 
-  /** What data waits for, apart from the windows of streams. */
-  get block(): 'window' | 'transport' | null {
+  /** What data of a stream waits for, apart from its own window. */
+  blockOf(stream: CoreStream): 'window' | 'transport' | null {
     if (this.#blocked) return 'transport';
-    return this.credit <= this.#queued ? 'window' : null;
+    return this.#hasShare(stream) ? null : 'window';
   }
 
   /** Puts what is new into frames, at the end of this turn. */
@@ -113,7 +116,8 @@ export class Transmitter {
 
   queued(bytes: number): void {
     this.#queued += bytes;
-    if (bytes >= 0 || this.#parked.size === 0) return;
+    // Once there is only the reserve, each stream has its own share of it.
+    if (bytes >= 0 || this.#parked.size === 0 || this.credit - bytes <= this.reserve) return;
     this.#roomAgain = true;
     this.schedule();
   }
@@ -125,17 +129,20 @@ export class Transmitter {
     }
   }
 
-  mayTake(bytes: number): boolean {
-    if (this.#blocked || this.#queued >= this.#host.limits.queueBytes) return false;
+  mayTake(stream: CoreStream, bytes: number): boolean {
+    if (this.#blocked) return false;
+    // Those that have to wait for more than the reserve must not stop the others.
+    if (this.#queued >= this.#host.limits.queueBytes && this.credit > this.reserve) return false;
     // Any room will do: the peer may take back what it had widened the connection's window by.
-    return bytes === 0 || this.credit > this.#queued;
+    return bytes === 0 || this.#hasShare(stream);
   }
 
   /** Sets or changes the connection's credit. False if that is more than there can be. */
   addCredit(bytes: number): boolean {
-    this.credit = this.credit === Number.POSITIVE_INFINITY ? bytes : this.credit + bytes;
+    const before = this.credit;
+    this.credit = before === Number.POSITIVE_INFINITY ? bytes : before + bytes;
     if (this.credit > maxCredit) return false;
-    this.#unpark();
+    if (before <= 0 || this.credit > this.reserve) this.#unpark();
     return true;
   }
 
@@ -267,7 +274,23 @@ export class Transmitter {
   #mayMove(stream: CoreStream, quantum: number): number {
     if (!this.#mayEnd(stream)) return 0;
     const { outbox } = stream;
-    return Math.max(0, Math.min(outbox.queued, outbox.window, this.credit, quantum, outbox.maxDataBytes));
+    return Math.max(
+      0,
+      Math.min(outbox.queued, outbox.window, this.#share(stream), quantum, outbox.maxDataBytes),
+    );
+  }
+
+  /** How much of the connection's credit a stream may use. */
+  #share({ outbox }: CoreStream): number {
+    const { credit, reserve } = this;
+    if (reserve === 0) return credit;
+    return Math.min(credit, Math.max(credit - reserve, trickle(reserve) - outbox.unreturned));
+  }
+
+  /** Whether a stream may use more of it than is queued already: in it, or in all while there is enough for all. */
+  #hasShare(stream: CoreStream): boolean {
+    const queued = this.credit > this.reserve ? this.#queued : stream.outbox.queued;
+    return this.#share(stream) > queued;
   }
 
   /** The acceptor answers before its data; the opener waits for that where the protocol demands it. */
@@ -283,7 +306,7 @@ export class Transmitter {
     if (!this.#mayEnd(stream)) return false;
     if (outbox.queued === 0) return outbox.wantsEnd;
     if (outbox.window <= 0) return false;
-    if (this.credit > 0) return true;
+    if (this.#share(stream) > 0) return true;
     this.#parked.add(stream);
     return false;
   }
@@ -296,7 +319,7 @@ export class Transmitter {
         this.#scheduler.add(stream);
         this.schedule();
       }
-      if (!stream.outbox.isThirsty && (this.credit > 0 || stream.outbox.queued === 0))
+      if (!stream.outbox.isThirsty && (this.#share(stream) > 0 || stream.outbox.queued === 0))
         this.#parked.delete(stream);
     }
   }

@@ -27,15 +27,20 @@ export class ReceiveWindow {
     this.unread += bytes;
   }
 
-  /** Credit to give back, once it is worth a frame; else 0. */
-  get due(): number {
+  /** Credit to give back, once it is worth a frame, or as much as `least`; else 0. */
+  due(least: number): number {
     const owed = this.target - this.credit - this.unread;
-    return owed > 0 && owed >= this.target >> 1 ? owed : 0;
+    return owed > 0 && owed >= Math.min(least, this.target >> 1) ? owed : 0;
   }
 
   grant(bytes: number): void {
     this.credit += bytes;
   }
+}
+
+/** What each stream may have on its way when the connection has only its reserve left, for at least 256 of them. */
+export function trickle(reserve: number): number {
+  return Math.max(Math.min(reserve, 1024), reserve >> 8);
 }
 
 /**

@@ -1,3 +1,4 @@
+import { defaultLimits, type LimitValues } from '../core/limits.js';
 import {
   earlyConnectionWindow,
   earlyWindow,
@@ -24,6 +25,7 @@ import {
   SETTING_CONNECTION_WINDOW,
   SETTING_INITIAL_WINDOW,
   SETTING_MAX_FRAME,
+  SETTING_RESERVE,
   SETTING_ROLE,
   type Settings,
 } from './frames.js';
@@ -64,6 +66,7 @@ export class FrameParser {
   framesDone = 0;
   readonly #handler: FrameHandler;
   readonly #maxFrame: number;
+  readonly #limits: LimitValues;
   readonly #header: Uint8Array = new Uint8Array(headerBytes);
   /** Bytes of the preface, or of a header, that are here. */
   #have = 0;
@@ -77,9 +80,10 @@ export class FrameParser {
   #payload: Uint8Array | null = null;
   #payloadHave = 0;
 
-  constructor(handler: FrameHandler, maxFrame: number) {
+  constructor(handler: FrameHandler, maxFrame: number, limits: LimitValues = defaultLimits) {
     this.#handler = handler;
     this.#maxFrame = maxFrame;
+    this.#limits = limits;
   }
 
   get isPastPreface(): boolean {
@@ -145,7 +149,7 @@ export class FrameParser {
     let at = from + headerBytes;
     if (this.#have > 0 || at > chunk.byteLength) {
       const piece = Math.min(headerBytes - this.#have, chunk.byteLength - from);
-      for (let i = 0; i < piece; i++) this.#header[this.#have + i] = chunk[from + i] as number;
+      this.#header.set(chunk.subarray(from, from + piece), this.#have);
       this.#have += piece;
       if (this.#have < headerBytes) return from + piece;
       this.#have = 0;
@@ -237,19 +241,19 @@ export class FrameParser {
         handler.settings(readSettings(reader));
         break;
       case FRAME_OPEN:
-        handler.open(id, reader.uint8(), reader.block(), reader.rest(), end);
+        handler.open(id, reader.uint8(), reader.block(this.#limits), reader.rest(), end);
         break;
       case FRAME_ACCEPT:
-        handler.accept(id, reader.block(), reader.rest(), end);
+        handler.accept(id, reader.block(this.#limits), reader.rest(), end);
         break;
       case FRAME_REFUSE:
-        handler.refuse(id, reader.uint32(), reader.string(), reader.lastBlock());
+        handler.refuse(id, reader.uint32(), reader.string(), reader.lastBlock(this.#limits));
         break;
       case FRAME_CREDIT:
         handler.credit(id, reader.lastUint32());
         break;
       case FRAME_TRAILERS:
-        handler.trailers(id, reader.lastBlock());
+        handler.trailers(id, reader.lastBlock(this.#limits));
         break;
       case FRAME_STOP:
         handler.stop(id, reader.lastUint32());
@@ -284,7 +288,7 @@ function readSettings(reader: PayloadReader): Settings {
     if (count === 32) throw malformed('the peer sent more than 32 settings');
     const id = reader.uint16();
     const value = reader.uint32();
-    if (id > SETTING_MAX_FRAME) continue;
+    if (id > SETTING_MAX_FRAME && id !== SETTING_RESERVE) continue;
     if (values[id] !== undefined) throw malformed(`the peer sent setting ${id} twice`);
     values[id] = value;
   }
@@ -305,5 +309,6 @@ function readSettings(reader: PayloadReader): Settings {
     initialWindow: window(SETTING_INITIAL_WINDOW, earlyWindow),
     connectionWindow: window(SETTING_CONNECTION_WINDOW, earlyConnectionWindow),
     maxFrame,
+    reserve: window(SETTING_RESERVE, 0) || undefined,
   };
 }

@@ -5,6 +5,7 @@ import {
   SETTING_CONNECTION_WINDOW,
   SETTING_INITIAL_WINDOW,
   SETTING_MAX_FRAME,
+  SETTING_RESERVE,
   SETTING_ROLE,
   type Settings,
 } from './frames.js';
@@ -20,11 +21,7 @@ export function writeHeader(
   id: number,
   length: number,
 ): number {
-  target[at] = (type << 3) | flags;
-  target[at + 1] = length >>> 16;
-  target[at + 2] = length >>> 8;
-  target[at + 3] = length;
-  return writeUint32(target, at + 4, id);
+  return writeUint32(target, writeUint32(target, at, (((type << 3) | flags) << 24) | length), id);
 }
 
 export function writeUint32(target: Uint8Array, at: number, value: number): number {
@@ -74,6 +71,7 @@ export function encodeSettings(settings: Settings): Uint8Array {
     [SETTING_INITIAL_WINDOW, settings.initialWindow],
     [SETTING_CONNECTION_WINDOW, settings.connectionWindow],
     [SETTING_MAX_FRAME, settings.maxFrame],
+    ...(settings.reserve ? [[SETTING_RESERVE, settings.reserve] as const] : []),
   ] as const;
   const payload = new Uint8Array(entries.length * 6);
   let at = 0;

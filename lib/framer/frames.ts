@@ -47,6 +47,7 @@ export const SETTING_ROLE = 1;
 export const SETTING_INITIAL_WINDOW = 2;
 export const SETTING_CONNECTION_WINDOW = 3;
 export const SETTING_MAX_FRAME = 4;
+export const SETTING_RESERVE = 6;
 
 export const ROLE_CLIENT = 1;
 export const ROLE_SERVER = 2;
@@ -64,6 +65,8 @@ export interface Settings {
   readonly initialWindow: number;
   readonly connectionWindow: number;
   readonly maxFrame: number;
+  /** The part of the connection's window that is for streams with little on their way. */
+  readonly reserve?: number | undefined;
 }
 
 /** Codes of the wire (SPEC §6), by their words. */
@@ -81,15 +84,7 @@ export const codes: Readonly<Record<string, number>> = {
 };
 
 /** The words that the public contract has; further codes are given as numbers. */
-const words: readonly ResetCode[] = [
-  'no-error',
-  'protocol-error',
-  'internal-error',
-  'flow-control',
-  'refused',
-  'cancel',
-  'overflow',
-];
+const words = Object.keys(codes).slice(0, 7) as ResetCode[];
 
 export function toWire(code: Reason): number {
   return typeof code === 'number' ? code >>> 0 : (codes[code] as number);

@@ -1,13 +1,13 @@
 import type { Protocol, Provider, ProviderOptions, Transport } from '../api.js';
 import { startsWith } from '../core/bytes.js';
-import { defaultLimits } from '../core/limits.js';
+import { bounds31, defaultLimits } from '../core/limits.js';
 import { Session, type SessionProfile } from '../core/session.js';
 import { earlyConnectionWindow, earlyWindow, leastMaxFrame, mostMaxFrame, preface } from './frames.js';
 import { FramerWire } from './wire.js';
 
 const profile: SessionProfile = {
   limits: defaultLimits,
-  bounds: { maxFrameBytes: [leastMaxFrame, mostMaxFrame] },
+  bounds: { ...bounds31, maxFrameBytes: [leastMaxFrame, mostMaxFrame] },
   earlyWindow,
   earlyConnectionWindow,
   connectionWindow: true,

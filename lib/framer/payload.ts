@@ -1,23 +1,21 @@
-import { StreamError } from '../core/errors.js';
+import { type StreamError, violation } from '../core/errors.js';
+import { tooMuch } from '../core/headers.js';
+import type { LimitValues } from '../core/limits.js';
 import { codes } from './frames.js';
 
-/** Names and values in turn, with their sizes in bytes beside them. */
+/** Names and values in turn, or why they are not taken: they have not been read then. */
 export interface HeaderBlock {
   readonly flat: readonly string[];
-  readonly sizes: readonly number[];
+  readonly error: StreamError | null;
 }
 
-const emptyBlock: HeaderBlock = { flat: [], sizes: [] };
+const emptyBlock: HeaderBlock = { flat: [], error: null };
 const none: Uint8Array = new Uint8Array(0);
 const decoder: TextDecoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
 /** The peer's bytes are no frames. */
 export function malformed(message: string): StreamError {
-  return new StreamError('protocol', message, {
-    remote: true,
-    wireCode: codes['protocol-error'],
-    reset: 'protocol-error',
-  });
+  return violation(message, 'protocol', codes['protocol-error']);
 }
 
 export function readUint32(bytes: Uint8Array, at: number): number {
@@ -60,23 +58,29 @@ export class PayloadReader {
     return this.#text(this.uint16());
   }
 
-  block(): HeaderBlock {
+  /** Nothing is decoded that is beyond the limits. */
+  block(limits: LimitValues): HeaderBlock {
     const length = this.uint16();
     if (length === 0) return emptyBlock;
     const end = this.#at + length;
     if (end > this.#bytes.byteLength) throw malformed('a header block of the peer runs past its frame');
+    const { maxHeaderBlockBytes, maxHeaders, maxHeaderNameBytes, maxHeaderValueBytes } = limits;
     const flat: string[] = [];
-    const sizes: number[] = [];
+    let error =
+      length > maxHeaderBlockBytes ? tooMuch(`headers of ${length} bytes`, maxHeaderBlockBytes) : null;
     while (this.#at < end) {
-      for (let half = 0; half < 2; half++) {
-        const size = this.uint16();
-        if (this.#at + size > end) throw malformed('a header of the peer runs past its block');
-        flat.push(this.#text(size));
-        sizes.push(size);
-      }
+      const isName = flat.length % 2 === 0;
+      const size = this.uint16();
+      if (this.#at + size > end) throw malformed('a header of the peer runs past its block');
+      const most = isName ? maxHeaderNameBytes : maxHeaderValueBytes;
+      if (size > most) error ??= tooMuch(`a header ${isName ? 'name' : 'value'} of ${size} bytes`, most);
+      if (error !== null || flat.length >= 2 * maxHeaders) {
+        this.#skip(size);
+        flat.push('');
+      } else flat.push(this.#text(size));
     }
-    if (this.#at > end) throw malformed('a header of the peer runs past its block');
-    return { flat, sizes };
+    if (this.#at > end || flat.length % 2 === 1) throw malformed('a header of the peer runs past its block');
+    return { flat, error };
   }
 
   rest(): Uint8Array {
@@ -99,8 +103,8 @@ export class PayloadReader {
     return this.#last(this.string());
   }
 
-  lastBlock(): HeaderBlock {
-    return this.#last(this.block());
+  lastBlock(limits: LimitValues): HeaderBlock {
+    return this.#last(this.block(limits));
   }
 
   #last<T>(value: T): T {

@@ -1,4 +1,5 @@
-import { StreamError } from '../core/errors.js';
+import type { StreamHeaders } from '../api.js';
+import { StreamError, violation } from '../core/errors.js';
 import { fromPeer } from '../core/headers.js';
 import type { Session } from '../core/session.js';
 import type { CoreStream } from '../core/stream.js';
@@ -35,15 +36,14 @@ export class FramerReader implements FrameHandler {
     this.#tinyCredit = Math.min(tinyCredit, settings.initialWindow >> 1, settings.connectionWindow >> 1);
     session.established();
     session.peer.windows(settings.initialWindow);
+    session.transmitter.reserve = settings.reserve ?? 0;
     session.peer.connectionWindow(settings.connectionWindow);
   }
 
   open(id: number, urgency: number, block: HeaderBlock, data: Uint8Array, end: boolean): void {
     const session = this.#session;
     const headers =
-      urgency <= 7
-        ? fromPeer(block.flat, block.sizes, session.limits)
-        : violation(`the peer opened stream ${id} with urgency ${urgency}`);
+      urgency <= 7 ? this.#headers(block) : violation(`the peer opened stream ${id} with urgency ${urgency}`);
     const stream = session.peer.opened(id, headers, urgency);
     this.#take(stream, data, end);
     if (stream !== null) session.peer.offered(stream);
@@ -52,7 +52,7 @@ export class FramerReader implements FrameHandler {
   accept(id: number, block: HeaderBlock, data: Uint8Array, end: boolean): void {
     const stream = this.#toAnswer(id);
     if (stream !== null) {
-      const headers = fromPeer(block.flat, block.sizes, this.#session.limits);
+      const headers = this.#headers(block);
       if (StreamError.is(headers)) this.#session.peer.broke(stream, headers);
       else stream.peerAnswered(headers);
     }
@@ -62,7 +62,7 @@ export class FramerReader implements FrameHandler {
   refuse(id: number, code: number, reason: string, block: HeaderBlock): void {
     const stream = this.#toAnswer(id);
     if (stream === null) return;
-    const headers = fromPeer(block.flat, block.sizes, this.#session.limits);
+    const headers = this.#headers(block);
     if (StreamError.is(headers)) this.#session.peer.broke(stream, headers);
     else this.#session.peer.refused(stream, fromWire(code), code, reason, headers);
   }
@@ -78,14 +78,14 @@ export class FramerReader implements FrameHandler {
     const stream = this.#session.peer.find(id);
     if (stream === null) return;
     this.#mustBeSending(stream);
-    const headers = fromPeer(block.flat, block.sizes, this.#session.limits);
+    const headers = this.#headers(block);
     if (StreamError.is(headers)) this.#session.peer.broke(stream, headers);
     else stream.peerEnded(headers);
   }
 
   credit(id: number, bytes: number): void {
     const session = this.#session;
-    if (bytes === 0) throw flowControl(`the peer sent a credit of 0 for stream ${id}`);
+    if (bytes === 0) throw violation(`the peer sent a credit of 0 for stream ${id}`, 'flow-control');
     if (bytes < this.#tinyCredit) session.peer.fault('useless');
     if (id === 0) session.peer.connectionCredit(bytes);
     else {
@@ -127,6 +127,10 @@ export class FramerReader implements FrameHandler {
     this.#session.peer.fault('useless');
   }
 
+  #headers({ flat, error }: HeaderBlock): StreamHeaders | StreamError {
+    return error ?? fromPeer(flat, this.#session.limits);
+  }
+
   /** A stream of ours that waits for its answer. */
   #toAnswer(id: number): CoreStream | null {
     const stream = this.#session.peer.find(id);
@@ -153,12 +157,4 @@ export class FramerReader implements FrameHandler {
     }
     if (end && target !== null && !target.isOver) target.peerEnded(undefined);
   }
-}
-
-function violation(message: string): StreamError {
-  return new StreamError('protocol', message, { remote: true, reset: 'protocol-error' });
-}
-
-function flowControl(message: string): StreamError {
-  return new StreamError('flow-control', message, { remote: true, reset: 'flow-control' });
 }

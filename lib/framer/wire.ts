@@ -55,7 +55,8 @@ export class FramerWire implements Wire {
 
   constructor(session: Session) {
     this.#session = session;
-    this.#parser = new FrameParser(new FramerReader(session, this), session.limits.maxFrameBytes);
+    const { limits } = session;
+    this.#parser = new FrameParser(new FramerReader(session, this), limits.maxFrameBytes, limits);
   }
 
   get framesDone(): number {
@@ -77,13 +78,14 @@ export class FramerWire implements Wire {
   // ------------------------------------------------------------------ out
 
   preface(): void {
-    const { limits, info } = this.#session;
+    const { limits, info, crediting } = this.#session;
     this.#writer.append(preface);
     const payload = encodeSettings({
       role: info.role,
       initialWindow: limits.windowBytes,
       connectionWindow: limits.receiveBudgetBytes,
       maxFrame: Math.min(limits.maxFrameBytes, mostMaxFrame),
+      reserve: crediting.reserve,
     });
     this.#header(FRAME_SETTINGS, 0, 0, payload.byteLength);
     this.#writer.append(payload);

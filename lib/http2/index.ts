@@ -1,14 +1,8 @@
 import type { Protocol, Provider, ProviderOptions, Transport } from '../api.js';
 import { startsWith } from '../core/bytes.js';
-import { defaultLimits, type LimitBounds, type LimitValues } from '../core/limits.js';
+import { bounds31, defaultLimits, type LimitBounds, type LimitValues } from '../core/limits.js';
 import { Session } from '../core/session.js';
-import {
-  MAX_31_BITS,
-  MAX_MAX_FRAME_BYTES,
-  MIN_MAX_FRAME_BYTES,
-  PREFACE,
-  START_WINDOW_BYTES,
-} from './frames.js';
+import { MAX_MAX_FRAME_BYTES, MIN_MAX_FRAME_BYTES, PREFACE, START_WINDOW_BYTES } from './frames.js';
 import { Http2Wire } from './wire.js';
 
 export interface Http2Options extends ProviderOptions {
@@ -48,10 +42,7 @@ const limits: LimitValues = {
 
 const bounds: LimitBounds = {
   maxFrameBytes: [MIN_MAX_FRAME_BYTES, MAX_MAX_FRAME_BYTES],
-  windowBytes: [0, MAX_31_BITS],
-  maxWindowBytes: [0, MAX_31_BITS],
-  receiveBudgetBytes: [0, MAX_31_BITS],
-  maxStreamId: [0, MAX_31_BITS],
+  ...bounds31,
 };
 
 const preface = Uint8Array.from(PREFACE, (character) => character.charCodeAt(0));

@@ -89,7 +89,7 @@ export class Http2Reader implements FrameHandler {
     this.#ended.opened(id, peer.lastId === 0 ? first : peer.lastId + 2);
     this.#wire.earn(4);
     const wrong = error ?? problem(requestProblem(fields), id);
-    const headers = wrong ?? fromPeer(joinCookies(fields), null, limits);
+    const headers = wrong ?? fromPeer(joinCookies(fields), limits);
     const stream = peer.opened(id, headers, urgencyOf(fields));
     if (stream === null) return;
     this.#expect(stream, fields);
@@ -111,7 +111,7 @@ export class Http2Reader implements FrameHandler {
       else this.#useless();
       return;
     }
-    const headers = fromPeer(fields, null, limits);
+    const headers = fromPeer(fields, limits);
     if (StreamError.is(headers)) peer.broke(stream, headers);
     else if (end && status >= 300) {
       this.#ended.add(stream.id);
@@ -132,7 +132,7 @@ export class Http2Reader implements FrameHandler {
       this.#broke(stream, errorCode.PROTOCOL_ERROR, wrong);
       return;
     }
-    const headers = fromPeer(fields, null, this.#session.limits);
+    const headers = fromPeer(fields, this.#session.limits);
     if (StreamError.is(headers)) this.#session.peer.broke(stream, headers);
     else this.#end(stream, headers);
   }

@@ -22,13 +22,25 @@ class StreamDuplex extends Duplex {
   constructor(stream: Stream) {
     super({ allowHalfOpen: true, emitClose: true });
     this.#stream = stream;
-    stream.closed.catch((error) => this.destroy(error));
+    stream.closed.catch((error) => this.#lost(error));
   }
 
   override _read(): void {
     const held = this.#held;
     this.#held = null;
     held?.();
+    this.#start();
+  }
+
+  /** What had arrived with its end is still read; all else fails now. */
+  #lost(error: Error): void {
+    if (!this.destroyed && !this.readableEnded) this.#start();
+    if (this.destroyed) return;
+    if (this.readableEnded) this.destroy(error);
+    else this.once('end', () => this.destroy(error));
+  }
+
+  #start(): void {
     this.#reading ??= this.#stream.data$.subscribe({
       next: (chunk) => {
         if (this.#idleMs > 0) this.#touch();

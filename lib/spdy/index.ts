@@ -1,8 +1,8 @@
 import type { Protocol, Provider, ProviderOptions, Transport } from '../api.js';
 import type { FlowControl } from '../core/crediting.js';
-import { defaultLimits, type LimitValues } from '../core/limits.js';
+import { bounds31, defaultLimits, type LimitValues } from '../core/limits.js';
 import { Session, type SessionProfile } from '../core/session.js';
-import { INITIAL_WINDOW_BYTES, MAX_STREAM_ID, MAX_WINDOW_BYTES } from './frames.js';
+import { INITIAL_WINDOW_BYTES } from './frames.js';
 import { SpdyWire } from './wire.js';
 
 export interface SpdyOptions extends ProviderOptions {
@@ -33,7 +33,7 @@ const limits: LimitValues = {
 function profileFor(flowControl: FlowControl): SessionProfile {
   return {
     limits,
-    bounds: { windowBytes: [0, MAX_WINDOW_BYTES], maxStreamId: [0, MAX_STREAM_ID] },
+    bounds: bounds31,
     earlyWindow: INITIAL_WINDOW_BYTES,
     earlyConnectionWindow: INITIAL_WINDOW_BYTES,
     connectionWindow: true,

@@ -74,7 +74,7 @@ export class SpdyReader implements SpdyHandler {
       this.#reused(id);
       return;
     }
-    const headers = StreamError.is(flat) ? flat : fromPeer(flat, null, limits);
+    const headers = StreamError.is(flat) ? flat : fromPeer(flat, limits);
     const stream = peer.opened(id, headers, priority);
     if (stream === null) return;
     if ((flags & FLAG_UNIDIRECTIONAL) !== 0) stream.mute();
@@ -237,7 +237,7 @@ export class SpdyReader implements SpdyHandler {
 
   #unpack(block: Uint8Array, id: number): StreamHeaders | StreamError {
     const flat = this.#blocks.decode(block, id);
-    return StreamError.is(flat) ? flat : fromPeer(flat, null, this.#session.limits);
+    return StreamError.is(flat) ? flat : fromPeer(flat, this.#session.limits);
   }
 
   /** The stream of a frame; null if it is over, or never was: the peer is told of the latter. */

@@ -97,7 +97,7 @@ export class SshReader implements SshHandler {
   #opened(channel: Channel, kind: ChannelKind, data: PayloadReader): void {
     const { peer, limits } = this.#session;
     const flat = kind === 'stream' ? decodeHeaders(data, limits) : decodeOpen(kind, data);
-    const headers = StreamError.is(flat) ? flat : fromPeer(flat, null, limits);
+    const headers = StreamError.is(flat) ? flat : fromPeer(flat, limits);
     if (kind.startsWith('forwarded-') && this.#wire.forwards?.expects(flat as readonly string[]) !== true) {
       this.#refuse(channel, OPEN_PROHIBITED, 'nobody asked for connections from there');
       return;
@@ -176,7 +176,7 @@ export class SshReader implements SshHandler {
       const at = line.indexOf(': ', 1);
       if (at > 0) flat.push(line.slice(0, at), line.slice(at + 2));
     }
-    const headers = fromPeer(flat, null, this.#session.limits);
+    const headers = fromPeer(flat, this.#session.limits);
     return StreamError.is(headers) ? noHeaders : headers;
   }
 
@@ -313,7 +313,7 @@ export class SshReader implements SshHandler {
     const { limits, peer } = this.#session;
     const stream = channel.stream as CoreStream;
     const flat = decodeHeaders(data, limits);
-    const headers = StreamError.is(flat) ? flat : fromPeer(flat, null, limits);
+    const headers = StreamError.is(flat) ? flat : fromPeer(flat, limits);
     if (stream.isOver) return;
     if (channel.eofReceived)
       throw violation(`the peer sent headers on channel ${channel.local} after its end`);

@@ -220,7 +220,7 @@ export class Sessions {
     const name = data.text(limits.maxHeaderNameBytes).toLowerCase();
     const value = data.text(limits.maxHeaderValueBytes);
     if (session.isStarted || ++session.environment > limits.maxEnvironment) return false;
-    if (name.startsWith(':') || StreamError.is(fromPeer([name, value], null, limits))) return false;
+    if (name.startsWith(':') || StreamError.is(fromPeer([name, value], limits))) return false;
     session.before.push(name, value);
     return true;
   }
@@ -231,7 +231,7 @@ export class Sessions {
     for (const name of [':columns', ':rows', ':width', ':height']) before.push(name, String(data.uint32()));
     // The modes, which no stream has a use for.
     data.bytes();
-    if (session.before.includes(':term') || StreamError.is(fromPeer(before, null, limits))) return false;
+    if (session.before.includes(':term') || StreamError.is(fromPeer(before, limits))) return false;
     session.before.push(...before);
     return true;
   }
@@ -244,7 +244,7 @@ export class Sessions {
     if (kind === 'subsystem') flat.push(':subsystem', data.text(1024));
     if (channel.stream !== null || !serve.has(kind)) return false;
     session.wantsReply = wantsReply;
-    return this.#started(channel, kind, fromPeer([...flat, ...session.before], null, limits));
+    return this.#started(channel, kind, fromPeer([...flat, ...session.before], limits));
   }
 
   #started(channel: Channel, kind: SshChannel, headers: StreamHeaders | StreamError): boolean {

@@ -1,6 +1,7 @@
 import { connect as connectNet, type Socket } from 'node:net';
 import { type ConnectionOptions, connect as connectTls, type TLSSocket } from 'node:tls';
 import type { Protocol, Provider, ProviderOptions } from '../api.js';
+import { onAbort } from '../core/abort.js';
 import { StreamError } from '../core/errors.js';
 import { defaultLimits } from '../core/limits.js';
 import { type Address, parseAddress } from './address.js';
@@ -48,7 +49,7 @@ function opened(socket: Socket, secure: boolean, address: string, options: NodeO
     const timer = deadlineMs > 0 && deadlineMs < 2 ** 31 ? setTimeout(() => late(), deadlineMs) : undefined;
     const settle = (): void => {
       clearTimeout(timer);
-      signal?.removeEventListener('abort', aborted);
+      forget();
       socket.off(event, ready);
       socket.off('error', failed);
     };
@@ -66,13 +67,12 @@ function opened(socket: Socket, secure: boolean, address: string, options: NodeO
       const message = `${address} cannot be reached: ${(cause as Error).message || (cause as { code?: string }).code}`;
       give(new StreamError('closed', message, { cause, retryable: true }));
     };
-    const aborted = (): void => give(signal?.reason);
     const late = (): void => {
       const message = `${address} did not answer within ${deadlineMs} ms`;
       give(new StreamError('timeout', message, { retryable: true }));
     };
     socket.on(event, ready);
     socket.on('error', failed);
-    signal?.addEventListener('abort', aborted);
+    const forget = onAbort(signal, give);
   });
 }

@@ -66,7 +66,7 @@ class DuplexTransport implements Transport {
 
   write(chunks: readonly Uint8Array[]): boolean {
     const duplex = this.#duplex;
-    if (duplex.destroyed || duplex.writableEnded) return true;
+    if (duplex.destroyed || duplex.errored || duplex.writableEnded) return false;
     if (chunks.length === 1) duplex.write(chunks[0]);
     else {
       duplex.cork();
@@ -74,7 +74,8 @@ class DuplexTransport implements Transport {
       duplex.uncork();
     }
     // A socket often takes everything at once, and has room again although write() said false.
-    return duplex.writableLength < Math.max(highWaterBytes, duplex.writableHighWaterMark);
+    // One that has failed takes nothing more, though it looks empty until it has told of it.
+    return !duplex.errored && duplex.writableLength < Math.max(highWaterBytes, duplex.writableHighWaterMark);
   }
 
   pause(): void {

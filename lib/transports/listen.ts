@@ -2,6 +2,7 @@ import { type AddressInfo, createServer, type Server, type Socket } from 'node:n
 import { createServer as createTlsServer, type TLSSocket, type TlsOptions } from 'node:tls';
 import type { Observable } from 'rxjs';
 import type { Protocol, Provider } from '../api.js';
+import { onAbort } from '../core/abort.js';
 import { Backlog } from '../core/backlog.js';
 import { StreamError } from '../core/errors.js';
 import { defaultLimits } from '../core/limits.js';
@@ -140,12 +141,11 @@ class NodeListener implements Listener {
   }
 
   #listenTo(signal: AbortSignal | undefined): void {
-    const aborted = (): void => {
+    const forget = onAbort(signal, (reason) => {
       void this.close();
-      this.#abort(signal?.reason);
-    };
-    signal?.addEventListener('abort', aborted, { once: true });
-    void this.#closed.promise.then(() => signal?.removeEventListener('abort', aborted));
+      this.#abort(reason);
+    });
+    void this.#closed.promise.then(forget);
   }
 
   /** Keeps a TLS connection in sight until its handshake is over, so that `close()` need not wait for it. */

@@ -1,3 +1,4 @@
+import { getEventListeners } from 'node:events';
 import { firstValueFrom, from, Subject } from 'rxjs';
 import { framer, hold, type Limits, memoryPair, type Provider, type Stream } from 'rxmux';
 import { trackPair } from '../support/leaks.js';
@@ -54,6 +55,21 @@ describe('what others stumbled over', () => {
       for await (const chunk of accepted[10] as Stream) count += chunk.byteLength;
       await sent;
       expect(count).toBe(3_000_000);
+    });
+  });
+
+  test('what waits for the windows of others leaves a source its way', async () => {
+    await withPair(async (client, server) => {
+      const accepted: Stream[] = [];
+      server.accept$.subscribe({ next: (stream) => accepted.push(stream), error: ignore });
+      for (let count = 0; count < 5; count++) void client.newStream().send(new Uint8Array(1_000_000));
+      await turns(50);
+      const sent = client.newStream().send(Array.from({ length: 100 }, () => new Uint8Array(10_000)));
+      while (accepted.length < 6) await turn();
+      let count = 0;
+      for await (const chunk of accepted[5] as Stream) count += chunk.byteLength;
+      await sent;
+      expect(count).toBe(1_000_000);
     });
   });
 
@@ -200,6 +216,68 @@ describe('what others stumbled over', () => {
       while (releases.length > 0) releases.shift()?.();
       await turns(3);
       expect(Buffer.concat(got).toString()).toBe('123456');
+    });
+  });
+
+  test('one signal for many streams and connections is listened to once, and not for ever', async () => {
+    const abort = new AbortController();
+    const { signal } = abort;
+    const warnings: Error[] = [];
+    const warned = (warning: Error): void => void warnings.push(warning);
+    process.on('warning', warned);
+    await withPair(async (client, server) => {
+      const short = client.newStream({}, { signal });
+      short.reset();
+      expect(getEventListeners(signal, 'abort')).toEqual([]);
+      const streams = Array.from({ length: 20 }, () => client.newStream({}, { signal }));
+      const waiting = [
+        server.accept({ signal }),
+        client.ping({ signal }),
+        ...streams.map((one) => one.read({ signal })),
+      ];
+      const connections = Array.from({ length: 20 }, () => framer(memoryPair()[0], { signal }));
+      expect(getEventListeners(signal, 'abort')).toHaveLength(1);
+      abort.abort(new Error('enough'));
+      await Promise.allSettled(waiting);
+      for (const { closed } of [...streams, ...connections]) {
+        await expect(closed).rejects.toMatchObject({ cause: signal.reason });
+      }
+      expect(getEventListeners(signal, 'abort')).toEqual([]);
+    });
+    await turns(3);
+    process.off('warning', warned);
+    expect(warnings).toEqual([]);
+  });
+
+  test('a reader of accept$ that left holds up nobody, even if it lets go later', async () => {
+    await withPair(async (client, server) => {
+      let release: () => void = ignore;
+      const seen: Stream[] = [];
+      const first = server.accept$.subscribe({
+        next: () => {
+          release = hold();
+        },
+        error: ignore,
+      });
+      for (let count = 0; count < 3; count++) client.newStream();
+      await turns(5);
+      first.unsubscribe();
+      let releaseSecond: () => void = ignore;
+      server.accept$.subscribe({
+        next: (stream) => {
+          seen.push(stream);
+          releaseSecond = hold();
+        },
+        error: ignore,
+      });
+      await turns(5);
+      expect(seen.map(({ id }) => id)).toEqual([3]);
+      release();
+      await turns(5);
+      expect(seen).toHaveLength(1);
+      releaseSecond();
+      await turns(5);
+      expect(seen.map(({ id }) => id)).toEqual([3, 5]);
     });
   });
 });

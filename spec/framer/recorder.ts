@@ -75,7 +75,7 @@ export class Recorder implements FrameHandler {
 
   #take(block: HeaderBlock, data?: Uint8Array): void {
     this.blocks.push(block);
-    this.bytes += (data?.byteLength ?? 0) + block.sizes.reduce((sum, size) => sum + size, 0);
+    this.bytes += (data?.byteLength ?? 0) + Buffer.byteLength(block.flat.join(''));
   }
 }
 

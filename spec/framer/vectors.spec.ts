@@ -50,7 +50,8 @@ function told(pieces: readonly Uint8Array[]): string[] {
     if (/^(settings|ping|pong|goaway|skip)$/.test(word ?? '') || id === '0') return [event];
     if (over.has(id)) return [];
     const isBroken =
-      (block !== undefined && StreamError.is(fromPeer(block.flat, block.sizes, defaultLimits))) ||
+      (block !== undefined &&
+        (block.error !== null || StreamError.is(fromPeer(block.flat, defaultLimits)))) ||
       Number(/^open .* urgency=(\d+)|$/.exec(event)?.[1] ?? 0) > 7;
     if (isBroken || word === 'reset' || word === 'refuse') over.add(id);
     return [isBroken ? `stream-error ${id} code=1` : event];

@@ -281,7 +281,7 @@ describe('frames for streams that are over', () => {
     await peer.say(peer.synStream(1));
     (await take(peer)).reset();
     await settled();
-    for (let count = 0; count < 4; count++) await peer.say(many(1000, () => data(1, 1)));
+    await peer.say(many(1000, () => data(1, 1)));
     await peer.say(peer.synStream(3));
     expect((await take(peer)).id).toBe(3);
     await peer.say(many(1000, () => data(1, 1)));

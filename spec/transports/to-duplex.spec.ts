@@ -51,6 +51,29 @@ describe('toDuplex()', () => {
     });
   });
 
+  test.each([
+    ['our own abort', (client: Provider) => client.abort()],
+    ['the peer’s', (_client: Provider, server: Provider) => server.abort()],
+  ])('what had arrived with its end is read after %s, and then it fails', async (_what, abort) => {
+    const bytes = randomBytes(100_000);
+    await withPair(
+      (stream) => void stream.send(bytes),
+      async (client, server) => {
+        const stream = client.newStream();
+        await stream.reply;
+        while (stream.state !== 'half-closed-remote') await new Promise((resolve) => setImmediate(resolve));
+        const duplex = toDuplex(stream) as Duplex;
+        abort(client, server);
+        await expect(stream.closed).rejects.toMatchObject({ code: 'closed' });
+        const failed = new Promise((resolve) => duplex.on('error', resolve));
+        const chunks: Buffer[] = [];
+        duplex.on('data', (chunk: Buffer) => chunks.push(chunk));
+        await expect(failed).resolves.toMatchObject({ code: 'closed' });
+        expect(Buffer.concat(chunks).equals(bytes)).toBe(true);
+      },
+    );
+  });
+
   test('a half-close leaves the other direction open', async () => {
     const answerAtTheEnd = async (stream: Stream): Promise<void> => {
       let count = 0;
