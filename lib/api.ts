@@ -247,7 +247,7 @@ export interface Transport {
   destroy(error?: unknown): void;
   readonly local?: string;
   readonly remote?: string;
-  /** What was dialled, as `host:port` or `host`: the name by which the peer is known, where `remote` is its address. */
+  /** `host:port` as it was dialled: the name by which the peer is known, where `remote` is its address. */
   readonly authority?: string;
   /** Nobody between can read it, as with TLS. */
   readonly secure?: boolean;

@@ -123,12 +123,12 @@ async function moveBy(scenario: Scenario, parts: readonly Part[], setting: Setti
   const tally = newTally((bytes) => progress.add(bytes));
   progress.begin(`${protocol} ${transport}`, sumOf(parts));
   try {
-    const { key, cert } = selfSigned('localhost');
+    const identity = selfSigned('localhost');
     const address = addressIn(folder, transport);
-    const server = await startServer({ protocol, address, streams: options.streams, tls: { key, cert } });
+    const server = await startServer({ protocol, address, streams: options.streams, tls: identity });
     try {
-      const provider = await connect(server.address, scenario.speak, {
-        tls: { ca: cert, servername: 'localhost' },
+      const provider = await connect(server.address, scenario.speak(identity), {
+        tls: { ca: identity.cert, servername: 'localhost' },
         ...(signal === undefined ? {} : { signal }),
       });
       board?.named(`${protocol} over ${transport}`)(provider);

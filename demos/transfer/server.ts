@@ -33,7 +33,7 @@ export interface ServerFaults {
 export async function serve(request: ServerRequest, faults: ServerFaults = {}): Promise<RunningServer> {
   const { protocol, address, streams, tls } = request;
   const limits = { maxStreams: streams, backlog: streams };
-  const listener = await listen(address, protocolNamed(protocol), { tls, limits });
+  const listener = await listen(address, protocolNamed(protocol, tls), { tls, limits });
   // A connection or stream that fails is the client's to report: its digests will be missing there.
   const ignore = (): void => {};
   const take = (provider: Provider): void => {

@@ -15,6 +15,8 @@ export interface EarlyWindows {
    * Whether the peer keeps to windows: `on`, as it has to; `off`; or `auto`, not before it has shown so. Default `on`.
    */
   readonly flowControl?: FlowControl;
+  /** The most credit that a stream can have. Default 2^31 - 1. */
+  readonly maxCredit?: number;
 }
 
 export type FlowControl = 'auto' | 'on' | 'off';
@@ -85,7 +87,8 @@ export class Crediting {
     this.#count(this.#connection, 0, bytes, this.#early.earlyConnectionWindow - limits.receiveBudgetBytes);
     this.#lend();
     if (stream === null) this.dropped(bytes);
-    else this.#count(stream.inbox.window, stream.id, bytes, this.#early.earlyWindow - limits.windowBytes);
+    else
+      this.#count(stream.inbox.window, stream.id, bytes, this.#early.earlyWindow - stream.inbox.startBytes);
     if (this.#host.windowless && !this.#paused && this.#connection.unread >= limits.receiveBudgetBytes) {
       this.#paused = true;
       this.#host.pauseReading();
@@ -140,7 +143,7 @@ export class Crediting {
 
   /** Takes back what the window of a stream that is over had grown. */
   forget(stream: CoreStream): void {
-    const grown = stream.inbox.window.target - this.#host.limits.windowBytes;
+    const grown = stream.inbox.window.target - stream.inbox.startBytes;
     this.#grown -= grown;
     this.#connection.target -= grown;
     // Nobody may ever read what is left in it, and the connection must not wait for that.

@@ -27,6 +27,10 @@ const mostBlockBytes = 16 * 1024;
 export class Inbox extends PacedQueue<Uint8Array> {
   readonly window: ReceiveWindow;
   bytesIn = 0;
+  /** The window that it started with. */
+  startBytes: number;
+  /** The peer has more to say after the last byte. */
+  awaitsTrailers = false;
   readonly #owner: InboxOwner;
   /** Memory behind the last chunk of the queue, which further small ones are copied into. */
   #block: Uint8Array | null = null;
@@ -37,6 +41,7 @@ export class Inbox extends PacedQueue<Uint8Array> {
   constructor(owner: InboxOwner, windowBytes: number) {
     super();
     this.#owner = owner;
+    this.startBytes = windowBytes;
     this.window = new ReceiveWindow(windowBytes);
   }
 
@@ -51,6 +56,18 @@ export class Inbox extends PacedQueue<Uint8Array> {
   /** The reader keeps half a window or more to itself: the peer has to wait, or soon will. */
   get isStalling(): boolean {
     return this.window.credit < this.window.target / 2 && this.window.unread > 0 && !this.hasIdleReader;
+  }
+
+  /** All is here, trailers included. */
+  get isComplete(): boolean {
+    return this.hasEnded && !this.awaitsTrailers;
+  }
+
+  /** Begins with another window than the usual one, before the peer is told. */
+  startWith(windowBytes: number): void {
+    this.startBytes = windowBytes;
+    this.window.target = windowBytes;
+    this.window.credit = windowBytes;
   }
 
   get isStopped(): boolean {

@@ -60,6 +60,10 @@ export class Outbox {
   /** The widest the window was. */
   widest: number;
   bytesOut = 0;
+  /** The longest piece of data that the peer takes on this stream. */
+  maxDataBytes: number = Number.POSITIVE_INFINITY;
+  /** The peer has taken the stream, and its headers are still to come: data may go. */
+  isConfirmed = false;
   trailers: StreamHeaders | null = null;
   error: unknown = undefined;
   readonly #owner: OutboxOwner;

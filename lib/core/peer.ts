@@ -48,6 +48,7 @@ export class Peer {
   readonly #host: PeerHost;
   readonly #faults: Faults;
   readonly #tombstones: Tombstones;
+  readonly #maxCredit: number;
   /** Credit of the connection, while the peer's own is not known. */
   readonly earlyConnectionWindow: number;
   #lastId = 0;
@@ -64,6 +65,7 @@ export class Peer {
     this.initialWindow = Math.min(early.earlyWindow, limits.windowBytes);
     this.earlyConnectionWindow = Math.min(early.earlyConnectionWindow, limits.receiveBudgetBytes);
     this.windowless = (early.flowControl ?? 'on') !== 'on';
+    this.#maxCredit = early.maxCredit ?? maxCredit;
     this.#faults = new Faults(limits);
     this.#tombstones = new Tombstones(limits.tombstones, limits.tombstoneMs);
   }
@@ -227,12 +229,14 @@ export class Peer {
   }
 
   credit(stream: CoreStream, bytes: number): void {
-    if (stream.outbox.window + bytes > maxCredit) throw tooMuchCredit(`stream ${stream.id}`);
+    if (stream.outbox.window + bytes > this.#maxCredit) {
+      throw tooMuchCredit(`stream ${stream.id}`, this.#maxCredit);
+    }
     this.#widen(stream, bytes);
   }
 
   connectionCredit(bytes: number): void {
-    if (!this.#host.transmitter.addCredit(bytes)) throw tooMuchCredit('the connection');
+    if (!this.#host.transmitter.addCredit(bytes)) throw tooMuchCredit('the connection', maxCredit);
   }
 
   // ------------------------------------------------------------------ the connection
@@ -305,6 +309,9 @@ function reasonOf(error: StreamError): Reason {
   return error.wireCode ?? (error.code === 'limit' ? 'limit' : (error.reset ?? 'protocol-error'));
 }
 
-function tooMuchCredit(whose: string): StreamError {
-  return violation(`the peer raised the window of ${whose} above 2^31 - 1`, 'flow-control');
+function tooMuchCredit(whose: string, most: number): StreamError {
+  return violation(
+    `the peer raised the window of ${whose} above 2^${Math.log2(most + 1)} - 1`,
+    'flow-control',
+  );
 }

@@ -115,7 +115,7 @@ export class CoreStream implements Stream, Entry, InboxOwner, OutboxOwner {
 
   get trailers(): Promise<StreamHeaders | undefined> {
     const extra = this.#extra;
-    extra.trailers ??= deferredSince(this.inbox.hasEnded, extra.peerTrailers, this.#failure);
+    extra.trailers ??= deferredSince(this.inbox.isComplete, extra.peerTrailers, this.#failure);
     return extra.trailers.promise;
   }
 
@@ -425,7 +425,7 @@ export class CoreStream implements Stream, Entry, InboxOwner, OutboxOwner {
   outboxMayTake(bytes: number): boolean {
     if (this.origin === 'remote') {
       if (this.answer === 'none' || this.answer === 'promised') return false;
-    } else if (!this.#answered && !this.#host.wire.dataBeforeReply) return false;
+    } else if (!(this.#answered || this.outbox.isConfirmed || this.#host.wire.dataBeforeReply)) return false;
     return this.#host.transmitter.mayTake(this, bytes);
   }
 

@@ -240,6 +240,7 @@ export class Transmitter {
     let bytes = this.#mayMove(stream, prelude ? Math.min(quantum, preludeBytes) : quantum);
     const wantsEnd = this.#wantsEnd(stream);
     let end = wantsEnd && bytes === outbox.queued && outbox.trailers === null;
+    if (wire.endsApart && (prelude || bytes > 0)) end = false;
     let written = false;
     if (!stream.announced) {
       stream.announced = true;
@@ -281,7 +282,10 @@ export class Transmitter {
   #mayMove(stream: CoreStream, quantum: number): number {
     if (!this.#mayEnd(stream)) return 0;
     const { outbox } = stream;
-    return Math.max(0, Math.min(outbox.queued, outbox.window, this.#share(stream), quantum));
+    return Math.max(
+      0,
+      Math.min(outbox.queued, outbox.window, this.#share(stream), quantum, outbox.maxDataBytes),
+    );
   }
 
   /** How much of the connection's credit a stream may use. */
@@ -300,7 +304,7 @@ export class Transmitter {
   /** The acceptor answers before its data; the opener waits for that where the protocol demands it. */
   #mayEnd(stream: CoreStream): boolean {
     if (stream.origin === 'remote') return stream.answer === 'ready' || stream.answer === 'written';
-    return this.#wire.dataBeforeReply || stream.isAnswered;
+    return this.#wire.dataBeforeReply || stream.isAnswered || stream.outbox.isConfirmed;
   }
 
   #wantsEnd(stream: CoreStream): boolean {

@@ -19,6 +19,8 @@ export interface Wire {
   readonly features: ProviderFeatures;
   /** The frames that open and answer can carry data and the end with them. */
   readonly mergesData: boolean;
+  /** The end is a message of its own, behind the data. */
+  readonly endsApart?: boolean;
   /** The opener may send data before the answer. */
   readonly dataBeforeReply: boolean;
   /** Why the peer takes no streams of ours, in a sentence; null if it does. */

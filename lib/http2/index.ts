@@ -88,7 +88,7 @@ export const http2: Http2Protocol = Object.assign(
     } = options;
     const target = {
       scheme: scheme ?? (transport.secure === true ? 'https' : 'http'),
-      authority: authority ?? transport.authority ?? addressOf(transport.remote),
+      authority: authority ?? usualName(transport) ?? addressOf(transport.remote),
       path: path ?? '/',
     };
     const profile = {
@@ -110,6 +110,12 @@ export const http2: Http2Protocol = Object.assign(
     recognises: (head: Uint8Array): boolean | undefined => startsWith(head, preface),
   },
 );
+
+/** What was dialled; the usual port is not named, as everywhere on the web. */
+function usualName({ authority, secure }: Transport): string | undefined {
+  const usual = secure === true ? ':443' : ':80';
+  return authority?.endsWith(usual) ? authority.slice(0, -usual.length) : authority;
+}
 
 /** The address of a peer as an authority (RFC 3986 §3.2); that of a unix socket or a pair in memory is none. */
 function addressOf(remote: string | undefined): string {

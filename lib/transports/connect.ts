@@ -28,11 +28,10 @@ export async function connect(
   return protocol(transport, { role: 'client', ...providerOptions });
 }
 
-/** The usual port is not named, as everywhere on the web. */
 function authorityOf(target: Address): string | undefined {
   if (target.kind === 'unix') return undefined;
-  const host = target.host.includes(':') ? `[${target.host}]` : target.host;
-  return target.port === (target.kind === 'tls' ? 443 : 80) ? host : `${host}:${target.port}`;
+  const { host, port } = target;
+  return `${host.includes(':') ? `[${host}]` : host}:${port}`;
 }
 
 function dial(target: Address, protocol: Protocol, tls: object | undefined): Socket | TLSSocket {

@@ -17,7 +17,9 @@ describeWithPeer('one connection, HAProxy and three servers', peers.haproxy, () 
     const later = rows.filter((row) => / [ABC] +11 {2}/.test(row));
     expect(later).toHaveLength(6);
     expect(later.every((row) => !/ B +\d/.test(row))).toBe(true);
-    expect(of('its server was killed').every((row) => / C +\d+ {2}lost \((reset|closed)/.test(row))).toBe(true);
+    expect(of('its server was killed').every((row) => / C +\d+ {2}lost \((reset|closed)/.test(row))).toBe(
+      true,
+    );
     expect(of('opened again')).toHaveLength(of('its server was killed').length);
     expect(of('its server was killed').length).toBeGreaterThan(0);
     expect(stdout).toContain('Every stream ended as it should');

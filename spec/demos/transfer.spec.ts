@@ -2,7 +2,7 @@ import { execFile, execFileSync } from 'node:child_process';
 import { X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
 import { rmSync } from 'node:fs';
-import { mkdir, mkdtemp, rm, truncate, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, symlink, truncate, writeFile } from 'node:fs/promises';
 import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -220,6 +220,8 @@ describe('the program', () => {
       '--log-level=warning',
     ]);
     await writeFile(join(program, 'package.json'), '{ "type": "module" }');
+    // ssh2 is not bundled: it is looked for where the program is.
+    await symlink(join(root, 'node_modules'), join(program, 'node_modules'));
   });
 
   it('has its server in another process, and ends by itself', async () => {
@@ -313,7 +315,7 @@ describe('the choice of scenarios', () => {
     const every = ['framer', 'spdy', 'http2'].flatMap((name) =>
       ['tcp', 'tls', 'unix'].map((on) => `${name} ${on}`),
     );
-    expect(chosen()).toEqual(every);
+    expect(chosen()).toEqual([...every, 'ssh tcp', 'ssh unix']);
     expect(chosen('framer')).toEqual(framer);
     expect(chosen('framer', 'unix', 'tcp')).toEqual(['framer tcp', 'framer unix']);
     expect(chosen('framer', 'tls')).toEqual(['framer tls']);

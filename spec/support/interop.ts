@@ -7,6 +7,8 @@ export interface Peer {
   readonly name: string;
   /** A program to be found in PATH. */
   readonly binary?: string;
+  /** A program that is in no PATH. */
+  readonly path?: string;
   /** The import path of a Go package which Debian installs as source. */
   readonly goPackage?: string;
   /** The Debian package that brings it. */
@@ -67,8 +69,9 @@ export function findGoPackage(importPath: string): string | undefined {
 export function missingPeer(required: Peer | readonly Peer[]): string | undefined {
   const all: readonly Peer[] = 'name' in required ? [required] : required;
   const missing = all.filter(
-    ({ binary, goPackage }) =>
+    ({ binary, path, goPackage }) =>
       (binary !== undefined && findBinary(binary) === undefined) ||
+      (path !== undefined && !isExecutable(path)) ||
       (goPackage !== undefined && findGoPackage(goPackage) === undefined),
   );
   if (missing.length === 0) return undefined;

@@ -3,8 +3,9 @@ import { createServer } from 'node:http';
 import { filter, map, scan } from 'rxjs';
 import { debug, handle, limit, meter, prometheusContentType, pullMap, redial, span, trace } from 'rxmux';
 import { dashboard } from 'rxmux/dashboard';
-import { connect, framer, type Listener, listen, type Provider, type Stream } from 'rxmux/node';
+import { connect, framer, type Listener, listen, type Provider, type Stream, toDuplex } from 'rxmux/node';
 import { opentelemetry } from 'rxmux/opentelemetry';
+import { sessionOf, ssh } from 'rxmux/ssh';
 
 export async function twelveLines(): Promise<void> {
   const listener = await listen('tcp://127.0.0.1:0', framer);
@@ -43,6 +44,21 @@ export function proxy(upstream: Stream, downstream: Stream): void {
 
 export async function limits(address: string): Promise<void> {
   await connect(address, framer, { limits: { windowBytes: 1 << 20 } });
+}
+
+export async function overSsh(username: string, privateKey: string, knownHosts: string): Promise<void> {
+  const protocol = ssh({ username, privateKey, knownHosts });
+  const connection = await connect('tcp://bastion.example.com:22', protocol);
+
+  const socket = toDuplex(
+    connection.newStream({ ':ssh': 'direct-tcpip', ':host': 'db.internal', ':port': '5432' }),
+  );
+  socket.end();
+
+  const command = connection.newStream({ ':ssh': 'exec', ':command': 'make' });
+  sessionOf(command).stderr$.subscribe((chunk) => console.error(chunk.byteLength));
+  for await (const chunk of command) console.log(chunk.byteLength);
+  console.log((await command.trailers)?.get(':exit-status'));
 }
 
 export async function operators(

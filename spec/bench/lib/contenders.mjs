@@ -30,6 +30,7 @@ const all = [
     operations: ['bulk', 'fan', 'small', 'fair'],
   },
   { name: 'rxmux-http2', about: 'ours, HTTP/2', window: settable('4 MiB') },
+  { name: 'rxmux-ssh', about: 'ours, beside ssh2', packages: ['ssh2'], window: settable('1 MiB') },
   { name: 'rxmux-spdy', about: 'ours, SPDY/3.1', window: settable('256 KiB, grows') },
   { name: 'http2', about: 'node:http2', window: settable('4 MiB') },
   { name: 'ssh2', packages: ['ssh2'], window: fixed('2 MiB') },

@@ -21,6 +21,7 @@ const atMost = (bound, unit) => ({
 
 const framer = 'rxmux-framer';
 const http2 = 'rxmux-http2';
+const ssh = 'rxmux-ssh';
 const spdy = 'rxmux-spdy';
 
 export const targets = [
@@ -43,6 +44,12 @@ export const targets = [
   },
   { name: http2, operation: 'ping', what: 'rate', values: rateTo('tcp'), goal: atLeast(0.85, 'R') },
   { name: http2, operation: 'idle', what: 'RSS, both ends', values: idleBytes, goal: atMost(4096, 'B') },
+  { name: ssh, operation: 'bulk', what: 'rate', values: rateTo('ssh2'), goal: atLeast(1, 'ssh2') },
+  { name: ssh, operation: 'ping', what: 'rate', values: rateTo('ssh2'), goal: atLeast(1, 'ssh2') },
+  { name: ssh, operation: 'churn1', what: 'rate', values: rateTo('ssh2'), goal: atLeast(1.5, 'ssh2') },
+  { name: ssh, operation: 'churn100', what: 'rate', values: rateTo('ssh2'), goal: atLeast(1.5, 'ssh2') },
+  { name: ssh, operation: 'small', what: 'rate', values: rateTo('ssh2'), goal: atLeast(3, 'ssh2') },
+  { name: ssh, operation: 'idle', what: 'RSS, both ends', values: idleBytes, goal: atMost(10_240, 'B') },
   { name: spdy, operation: 'bulk', what: 'CPU', values: cpuTo('tcp-limit'), goal: atMost(1.5, 'L') },
   {
     name: spdy,

@@ -1,0 +1,34 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { fromStock, logIn, serveStock, startService, throughCommand, throughSshd } from './bastion.js';
+import { makeKeys, missing, startBastion } from './openssh.js';
+
+/** What streams over SSH are good for where there is only OpenSSH: `npm run demo:bastion`. */
+const reason = missing();
+if (reason !== undefined) {
+  console.error(reason);
+  process.exit(1);
+}
+
+const tell = (line: string): void => console.log(line);
+const folder = await mkdtemp(join(tmpdir(), 'rxmux-bastion-'));
+try {
+  const keys = makeKeys(folder);
+  const service = await startService();
+  const bastion = await startBastion(keys);
+  const provider = await logIn(keys, bastion.port);
+  await throughSshd(provider, service.port, tell);
+  const peer = fileURLToPath(new URL('./peer.js', import.meta.url));
+  await throughCommand(provider, `'${process.execPath}' '${peer}'`, tell);
+  await provider.close();
+  await bastion.close();
+
+  const ours = await serveStock(keys);
+  await fromStock(keys, ours.port, service.port, tell);
+  await ours.close();
+  service.server.close();
+} finally {
+  await rm(folder, { recursive: true, force: true });
+}

@@ -1,0 +1,199 @@
+import { rmSync } from 'node:fs';
+import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
+import type { Stream } from '../api.js';
+import { StreamError } from '../core/errors.js';
+import { hold } from '../core/hold.js';
+import type { Session } from '../core/session.js';
+import { encodeFields, type Field, type PayloadReader } from './codec.js';
+import type { SshWire } from './wire.js';
+
+/** Where a server is to listen for us: on TCP, port 0 being any, or on a unix socket of its machine. */
+export type SshForwardTarget = { readonly host?: string; readonly port: number } | { readonly path: string };
+
+/** A place where the server listens; its connections are streams of `accept$`, with `:ssh` of `forwarded-…`. */
+export interface SshForward {
+  /** The port that the server chose, or was told; 0 of a unix socket. */
+  readonly port: number;
+  /** Has the server listen no more. Connections that there are go on. */
+  close(): Promise<void>;
+}
+
+const names = { tcp: 'tcpip-forward', unix: 'streamlocal-forward@openssh.com' } as const;
+const cancelNames = { tcp: 'cancel-tcpip-forward', unix: 'cancel-streamlocal-forward@openssh.com' } as const;
+
+/** A client may not have us listen elsewhere than where only this machine connects: sshd's default too. */
+const loopbackNames: ReadonlySet<string> = new Set(['', '*', 'localhost', '0.0.0.0', '127.0.0.1', '::']);
+/** Below, a port belongs to the system. */
+const firstOpenPort = 1024;
+const maxPathBytes = 1024;
+
+/** Forwarding from the server to the client (RFC 4254 §7.1, OpenSSH's PROTOCOL §2.4). */
+export class Forwards {
+  readonly #session: Session;
+  readonly #wire: SshWire;
+  /** What we asked a server for: ports as text, and paths. */
+  readonly #wanted: Set<string> = new Set();
+  /** What we listen on for a client. */
+  readonly #servers: Map<string, Server> = new Map();
+
+  constructor(session: Session, wire: SshWire) {
+    this.#session = session;
+    this.#wire = wire;
+    const over = (): void => {
+      for (const server of this.#servers.values()) server.close();
+      this.#servers.clear();
+    };
+    session.closed.then(over, over);
+  }
+
+  // ------------------------------------------------------------------ as a client
+
+  /** Whether we asked for what the server opens a channel for. */
+  expects(flat: readonly string[]): boolean {
+    const at = Math.max(flat.indexOf(':port'), flat.indexOf(':path'));
+    return this.#wanted.has(flat[at + 1] as string);
+  }
+
+  async listen(target: SshForwardTarget): Promise<SshForward> {
+    const kind = 'path' in target ? 'unix' : 'tcp';
+    const fields = (port: number): Field[] =>
+      'path' in target ? [target.path] : [target.host ?? 'localhost', port];
+    const asked = 'path' in target ? 0 : target.port;
+    const answer = await this.#ask(names[kind], fields(asked));
+    const port =
+      asked === 0 && answer.byteLength >= 4
+        ? new DataView(answer.buffer, answer.byteOffset).getUint32(0)
+        : asked;
+    const key = 'path' in target ? target.path : String(port);
+    this.#wanted.add(key);
+    return {
+      port,
+      close: async () => {
+        if (!this.#wanted.delete(key)) return;
+        await this.#ask(cancelNames[kind], fields(port));
+      },
+    };
+  }
+
+  #ask(name: string, fields: readonly Field[]): Promise<Uint8Array> {
+    return new Promise((resolve, reject) => {
+      const { closed, ending } = this.#session;
+      if (ending.isOver) reject(new StreamError('closed', 'the connection is closed'));
+      closed.then(() => reject(new StreamError('closed', 'the connection is closed')), reject);
+      this.#wire.globalRequest(name, fields, (data) => {
+        if (data !== null) resolve(data);
+        else
+          reject(new StreamError('refused', `the peer refused ${name}`, { remote: true, reset: 'refused' }));
+      });
+    });
+  }
+
+  // ------------------------------------------------------------------ as a server
+
+  /** False if this is no request of forwarding, or none that is served. */
+  request(name: string, data: PayloadReader, settle: (answer: Uint8Array | null) => void): boolean {
+    const kind = name === names.tcp || name === cancelNames.tcp ? 'tcp' : 'unix';
+    const { serve } = this.#wire;
+    if (!serve.has(kind === 'tcp' ? 'forwarded-tcpip' : 'forwarded-streamlocal')) return false;
+    if (this.#session.info.role !== 'server') return false;
+    if (name === names.tcp) this.#listenTcp(data.text(maxPathBytes), data.last(data.uint32()), settle);
+    else if (name === names.unix) this.#listenUnix(data.last(data.text(maxPathBytes)), settle);
+    else if (name === cancelNames.tcp || name === cancelNames.unix) {
+      const key = kind === 'tcp' ? `${data.text(maxPathBytes)}:${data.uint32()}` : data.text(maxPathBytes);
+      settle(this.#cancel(key) ? new Uint8Array(0) : null);
+    } else return false;
+    return true;
+  }
+
+  #listenTcp(host: string, port: number, settle: (answer: Uint8Array | null) => void): void {
+    const allowed = loopbackNames.has(host) || host === '::1';
+    if (!allowed || (port !== 0 && port < firstOpenPort) || port > 65_535) {
+      settle(null);
+      return;
+    }
+    const server = this.#server((socket, bound) => ({
+      ':ssh': 'forwarded-tcpip',
+      ':host': host,
+      ':port': String(bound),
+      ':origin-host': socket.remoteAddress ?? '',
+      ':origin-port': String(socket.remotePort ?? 0),
+    }));
+    this.#bind(server, { host: host === '::1' ? '::1' : '127.0.0.1', port }, settle, () => {
+      const bound = (server.address() as AddressInfo).port;
+      this.#servers.set(`${host}:${bound}`, server);
+      return port === 0 ? encodeFields([bound]) : new Uint8Array(0);
+    });
+  }
+
+  #listenUnix(path: string, settle: (answer: Uint8Array | null) => void): void {
+    const server = this.#server(() => ({ ':ssh': 'forwarded-streamlocal', ':path': path }));
+    server.once('close', () => rmSync(path, { force: true }));
+    this.#bind(server, { path }, settle, () => {
+      this.#servers.set(path, server);
+      return new Uint8Array(0);
+    });
+  }
+
+  #server(headersOf: (socket: Socket, port: number) => Record<string, string>): Server {
+    return createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
+      const address = socket.address() as AddressInfo;
+      bridge(socket, this.#session.newStream(headersOf(socket, address.port)));
+    });
+  }
+
+  #bind(
+    server: Server,
+    where: { host: string; port: number } | { path: string },
+    settle: (answer: Uint8Array | null) => void,
+    bound: () => Uint8Array,
+  ): void {
+    if (this.#servers.size >= this.#wire.limits.maxForwards) {
+      settle(null);
+      return;
+    }
+    server.once('error', () => settle(null));
+    server.listen(where, () => {
+      if (this.#session.ending.isOver) {
+        server.close();
+        return;
+      }
+      server.removeAllListeners('error');
+      // What happens to it later concerns nobody's connections.
+      server.on('error', () => {});
+      settle(bound());
+    });
+  }
+
+  #cancel(key: string): boolean {
+    const server = this.#servers.get(key);
+    server?.close();
+    return this.#servers.delete(key);
+  }
+}
+
+/** A socket and a stream back to back: bytes, half-closes, losses and backpressure, both ways. */
+function bridge(socket: Socket, stream: Stream): void {
+  socket.on('data', (chunk: Buffer) => {
+    socket.pause();
+    stream.write(new Uint8Array(chunk.buffer, chunk.byteOffset, chunk.byteLength)).then(
+      () => socket.resume(),
+      () => socket.destroy(),
+    );
+  });
+  socket.on('end', () => void stream.end());
+  socket.on('error', () => {});
+  socket.on('close', () => {
+    if (!socket.readableEnded || !socket.writableFinished) stream.reset('cancel');
+  });
+  stream.data$.subscribe({
+    next: (chunk) => {
+      if (socket.write(chunk)) return;
+      const release = hold();
+      socket.once('drain', release);
+      socket.once('close', release);
+    },
+    error: () => socket.destroy(),
+    complete: () => socket.end(),
+  });
+  stream.closed.catch(() => socket.destroy());
+}

@@ -1,0 +1,411 @@
+import type { Transport } from '../api.js';
+import { systemClock } from '../core/clock.js';
+import { StreamError } from '../core/errors.js';
+import { readUint32 } from './codec.js';
+import { failure, SshError } from './errors.js';
+import { DISCONNECT_BY_APPLICATION, DISCONNECT_NO_MORE_AUTH_METHODS, SOFTWARE } from './frames.js';
+import { Attempts, type ClientSide } from './login.js';
+import type { SshAuthAttempt, SshLimitValues, SshOptions } from './options.js';
+import { Packets, type PacketsOwner, type ServerSide } from './seam.js';
+
+/** Whom the link tells of what concerns the connection as a whole. */
+export interface LinkOwner {
+  loggedIn(): void;
+  failed(error: StreamError): void;
+  /** The peer did something useless; throws if that was once too often. */
+  fault(kind: 'useless' | 'settings'): void;
+}
+
+/** How a connection logs in, whichever end it is. */
+export interface LinkLogin {
+  readonly client: ClientSide | null;
+  readonly server: ServerSide | null;
+  readonly authenticate: NonNullable<SshOptions['authenticate']>;
+  /** Connections with the same options that are not logged in. */
+  readonly unauthenticated: { count: number };
+}
+
+/** Who has logged in, and how. */
+export interface SshLogin {
+  readonly username: string;
+  readonly method: 'password' | 'publickey' | 'none';
+  /** The key that signed, as in authorized_keys, decoded. */
+  readonly key?: Uint8Array;
+}
+
+/** A peer that changes keys after less than this does so for its own amusement. */
+const fairRekeyBytes = 256 * 1024;
+
+type Handlers = Parameters<Transport['start']>[0];
+
+/**
+ * Encrypted, authenticated messages over a transport of bytes. To the engine it is a transport as well: each chunk that
+ * arrives is a message, and what is written are messages with their lengths before them. It takes none before the login,
+ * and none while keys are exchanged, which it starts itself after so many bytes or so much time.
+ */
+export class SshLink implements Transport, PacketsOwner {
+  readonly local?: string;
+  readonly remote?: string;
+  peerIsOurs = false;
+  login: SshLogin | null = null;
+  readonly #raw: Transport;
+  readonly #limits: SshLimitValues;
+  readonly #login: LinkLogin;
+  readonly #packets: Packets = new Packets(this);
+  readonly #attempts: Attempts;
+  #handlers: Handlers | null = null;
+  #owner: LinkOwner | null = null;
+  /** Written before it could be sent. */
+  #held: Uint8Array[] = [];
+  /** Encrypted, for the next write of the transport. */
+  #out: Uint8Array[] = [];
+  #outDue = false;
+  #shipping = false;
+  #loggedIn = false;
+  #counted = false;
+  /** Bytes of the peer's since it began, or since a key exchange did, that must come to an end. */
+  #unkeyedBytes = 0;
+  #keyedBytes = 0;
+  #keyedPackets = 0;
+  #paused = false;
+  #over = false;
+  readonly #timers: Set<() => void> = new Set();
+  #cancelRekey: (() => void) | null = null;
+  #cancelKeying: (() => void) | null = null;
+
+  constructor(raw: Transport, limits: SshLimitValues, login: LinkLogin) {
+    this.#raw = raw;
+    this.#limits = limits;
+    this.#login = login;
+    this.#attempts = new Attempts(limits.maxLoginAttempts);
+    if (raw.local !== undefined) this.local = raw.local;
+    if (raw.remote !== undefined) this.remote = raw.remote;
+  }
+
+  tell(owner: LinkOwner): void {
+    this.#owner = owner;
+  }
+
+  // ------------------------------------------------------------------ for the engine
+
+  start(handlers: Handlers): void {
+    this.#handlers = handlers;
+    const { client, server, unauthenticated } = this.#login;
+    this.#raw.start({
+      onData: (chunk) => this.#received(chunk),
+      onEnd: () => this.#ended(),
+      onDrain: () => this.#drained(),
+      onClose: (error) => this.#closed(error),
+    });
+    if (server !== null) {
+      if (unauthenticated.count >= this.#limits.maxUnauthenticated) {
+        this.failed(new SshError('login', 'too many connections are not logged in'));
+        return;
+      }
+      unauthenticated.count++;
+      this.#counted = true;
+    }
+    const { bannerMs, handshakeMs } = this.#limits;
+    this.after(bannerMs, () => {
+      if (!this.#loggedIn && this.#unkeyedBytes === 0) this.#late(`said nothing for ${bannerMs} ms`);
+    });
+    this.after(handshakeMs, () => {
+      if (!this.#loggedIn) this.#late(`was not logged in within ${handshakeMs} ms`);
+    });
+    try {
+      if (client !== null) this.#packets.begin(client);
+      else if (server !== null) {
+        this.#packets.begin({
+          role: 'server',
+          server,
+          authenticate: (attempt) => this.#authenticate(attempt),
+        });
+      }
+    } catch (error) {
+      if (!(error instanceof SshError)) throw error;
+      this.failed(error);
+    }
+  }
+
+  write(pieces: readonly Uint8Array[]): boolean {
+    if (this.#over) return true;
+    if (this.#packets.isOpen) return this.#ship(pieces);
+    this.#held.push(...pieces);
+    return false;
+  }
+
+  pause(): void {
+    this.#paused = true;
+    // Without the peer's part of it, a key exchange never ends, and nothing could be sent again.
+    if (!this.#packets.isKeying) this.#raw.pause();
+  }
+
+  resume(): void {
+    this.#paused = false;
+    this.#raw.resume();
+  }
+
+  end(): void {
+    if (!this.#over && !this.#packets.isOpen) this.#packets.disconnect(DISCONNECT_BY_APPLICATION);
+    this.#flush();
+    this.#stop();
+    this.#raw.end();
+  }
+
+  destroy(error?: unknown): void {
+    this.#flush();
+    this.#stop();
+    this.#raw.destroy(error);
+  }
+
+  /** Agrees on new keys now, whether they are due or not. */
+  rekey(): void {
+    this.#packets.rekey();
+  }
+
+  /** Calls `task` once after so long, unless the connection is over. */
+  after(ms: number, task: () => void): () => void {
+    if (this.#over || !(ms > 0 && ms < 2 ** 31)) return () => {};
+    const cancel = systemClock.after(ms, () => {
+      this.#timers.delete(cancel);
+      task();
+    });
+    this.#timers.add(cancel);
+    return () => {
+      this.#timers.delete(cancel);
+      cancel();
+    };
+  }
+
+  // ------------------------------------------------------------------ from ssh2
+
+  /** What ssh2 has for the socket goes out together. */
+  writeOut(bytes: Uint8Array): void {
+    const out = this.#out;
+    const last = out[out.length - 1];
+    const end = last === undefined ? -1 : last.byteOffset + last.byteLength;
+    // Packets that lie one behind the other are one piece for the socket.
+    if (last !== undefined && last.buffer === bytes.buffer && end === bytes.byteOffset) {
+      out[out.length - 1] = new Uint8Array(last.buffer, last.byteOffset, last.byteLength + bytes.byteLength);
+    } else out.push(bytes);
+    if (this.#shipping || this.#outDue) return;
+    this.#outDue = true;
+    queueMicrotask(() => {
+      this.#outDue = false;
+      this.#flush();
+    });
+  }
+
+  message(payload: Uint8Array): void {
+    this.#keyedPackets++;
+    this.#handlers?.onData(payload);
+  }
+
+  transportMessage(_type: number, _known: boolean): void {
+    this.#fault('useless');
+  }
+
+  loggedIn(software: string): void {
+    this.#loggedIn = true;
+    this.#uncount();
+    this.peerIsOurs = software.startsWith(`${SOFTWARE}_`);
+    this.login ??= { username: this.#login.client?.username ?? '', method: 'none' };
+    this.#startKeys();
+    this.#owner?.loggedIn();
+    this.#open();
+  }
+
+  keying(byPeer: boolean): void {
+    if (byPeer && this.#keyedBytes < fairRekeyBytes) this.#fault('settings');
+    this.#unkeyedBytes = 0;
+    if (this.#paused) this.#raw.resume();
+    const { handshakeMs } = this.#limits;
+    this.#cancelKeying ??= this.after(handshakeMs, () => {
+      this.failed(new SshError('transport', `an exchange of keys was not over after ${handshakeMs} ms`));
+    });
+  }
+
+  keyed(): void {
+    this.#cancelKeying?.();
+    this.#cancelKeying = null;
+    if (!this.#loggedIn) return;
+    this.#startKeys();
+    if (this.#paused) this.#raw.pause();
+    this.#open();
+  }
+
+  failed(error: SshError): void {
+    if (this.#over) return;
+    const { client } = this.#login;
+    let cause = error;
+    if (client?.hostFailure && !this.#loggedIn) cause = client.hostFailure;
+    else if (!this.#loggedIn && client !== null && this.#isRefusal(error)) cause = client.loginFailure;
+    const mine = client?.hostFailure != null || error.reason === 'algorithm' || error.reason === 'library';
+    const told = failure(cause, !mine);
+    if (this.#owner === null) throw told;
+    this.#owner.failed(told);
+  }
+
+  // ------------------------------------------------------------------ inside
+
+  /** The server sends a DISCONNECT of its own once a client has tried too often. */
+  #isRefusal(error: SshError): boolean {
+    return (
+      error.reason === 'no-method' || (error.reason === 'disconnect' && this.#login.client?.hasTried === true)
+    );
+  }
+
+  async #authenticate(attempt: SshAuthAttempt | null): Promise<boolean | null> {
+    const accepted = attempt !== null && (await this.#login.authenticate(attempt)) === true;
+    if (this.#over) return null;
+    if (accepted && attempt !== null) {
+      const { username, method } = attempt;
+      this.login = method === 'publickey' ? { username, method, key: attempt.key } : { username, method };
+      return true;
+    }
+    if (this.#attempts.failed()) return false;
+    this.#packets.disconnect(DISCONNECT_NO_MORE_AUTH_METHODS);
+    this.failed(new SshError('login', `the client failed to log in ${this.#limits.maxLoginAttempts} times`));
+    return null;
+  }
+
+  #late(what: string): void {
+    this.#packets.disconnect(DISCONNECT_BY_APPLICATION);
+    this.failed(new SshError('login', `the peer ${what}`));
+  }
+
+  #received(chunk: Uint8Array): void {
+    if (this.#over) {
+      this.#handlers?.onData(chunk);
+      return;
+    }
+    const bytes = chunk.byteLength;
+    if (!this.#loggedIn || this.#packets.isKeying) {
+      this.#unkeyedBytes += bytes;
+      const { loginBytes, receiveBudgetBytes } = this.#limits;
+      const most = this.#loggedIn ? loginBytes + receiveBudgetBytes : loginBytes;
+      if (this.#unkeyedBytes > most) {
+        this.#packets.disconnect(DISCONNECT_BY_APPLICATION);
+        const when = this.#loggedIn ? 'while keys were exchanged' : 'before it was logged in';
+        this.failed(new SshError('login', `the peer sent more than ${most} bytes ${when}`));
+        return;
+      }
+    }
+    this.#keyedBytes += bytes;
+    this.#packets.receive(chunk);
+    this.#rekeyIfDue();
+  }
+
+  /** Sends what was held, and lets the engine go on. */
+  #open(): void {
+    if (this.#over || !this.#packets.isOpen) return;
+    const held = this.#held;
+    this.#held = [];
+    const more = held.length === 0 || this.#ship(held);
+    if (more) this.#handlers?.onDrain();
+  }
+
+  #drained(): void {
+    if (this.#packets.isOpen) this.#open();
+  }
+
+  /** Makes packets of messages. */
+  #ship(pieces: readonly Uint8Array[]): boolean {
+    const packets = this.#packets;
+    this.#shipping = true;
+    let index = 0;
+    let at = 0;
+    while (index < pieces.length) {
+      let piece = pieces[index] as Uint8Array;
+      let left = readUint32(piece, at);
+      at += 4;
+      const packet = packets.allocate(left);
+      let to = packets.payloadAt;
+      this.#keyedBytes += left;
+      this.#keyedPackets++;
+      while (left > 0) {
+        const here = Math.min(left, piece.byteLength - at);
+        copy(piece, at, here, packet, to);
+        to += here;
+        at += here;
+        left -= here;
+        if (at < piece.byteLength) continue;
+        index++;
+        at = 0;
+        piece = pieces[index] as Uint8Array;
+      }
+      packets.send(packet);
+    }
+    this.#shipping = false;
+    const more = this.#flush();
+    this.#rekeyIfDue();
+    return more && packets.isOpen;
+  }
+
+  #flush(): boolean {
+    if (this.#out.length === 0) return true;
+    const out = this.#out;
+    this.#out = [];
+    return this.#raw.write(out);
+  }
+
+  #startKeys(): void {
+    this.#keyedBytes = 0;
+    this.#keyedPackets = 0;
+    this.#unkeyedBytes = 0;
+    this.#cancelRekey?.();
+    this.#cancelRekey = this.after(this.#limits.rekeyMs, () => this.rekey());
+  }
+
+  #rekeyIfDue(): void {
+    const { rekeyBytes, rekeyPackets } = this.#limits;
+    if (this.#keyedBytes < rekeyBytes && this.#keyedPackets < rekeyPackets) return;
+    if (this.#loggedIn && !this.#over) this.rekey();
+  }
+
+  #fault(kind: 'useless' | 'settings'): void {
+    if (this.#over) return;
+    try {
+      this.#owner?.fault(kind);
+    } catch (error) {
+      this.#owner?.failed(error as StreamError);
+    }
+  }
+
+  #ended(): void {
+    if (this.#loggedIn || this.#over) this.#handlers?.onEnd();
+    else this.failed(new SshError('disconnect', 'the peer closed the connection before the login was over'));
+  }
+
+  #closed(error: unknown): void {
+    const wasOver = this.#over;
+    this.#stop();
+    if (!this.#loggedIn && !wasOver && error === undefined) {
+      const message = 'the connection was lost before the login was over';
+      this.#owner?.failed(new StreamError('closed', message, { remote: true }));
+    }
+    this.#handlers?.onClose(error);
+  }
+
+  #uncount(): void {
+    if (!this.#counted) return;
+    this.#counted = false;
+    this.#login.unauthenticated.count--;
+  }
+
+  #stop(): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.#uncount();
+    this.#held = [];
+    for (const cancel of this.#timers) cancel();
+    this.#timers.clear();
+    this.#packets.close();
+  }
+}
+
+function copy(from: Uint8Array, at: number, bytes: number, target: Uint8Array, to: number): void {
+  // Below this, the call of `set` costs more than the loop.
+  if (bytes <= 64) for (let i = 0; i < bytes; i++) target[to + i] = from[at + i] as number;
+  else target.set(bytes === from.byteLength ? from : from.subarray(at, at + bytes), to);
+}

@@ -1,0 +1,501 @@
+import type { EventEmitter } from 'node:events';
+import { createRequire } from 'node:module';
+import { encodeMessage } from './codec.js';
+import { SshError } from './errors.js';
+import { MSG_DISCONNECT, MSG_EXT_INFO, MSG_KEXINIT, MSG_UNIMPLEMENTED, SOFTWARE } from './frames.js';
+import type { SshAlgorithms, SshAuthAttempt } from './options.js';
+import { blocksInPlace, PacketSlab } from './packet-slab.js';
+import { PseudoSocket, type SocketOwner } from './pseudo-socket.js';
+
+/**
+ * The only file that knows ssh2: it takes packets, keys and logins from that library, and nothing else. Much of what it
+ * uses is not public, so everything is looked for before it is used, and `ssh2` is pinned to ~1.17.
+ */
+
+/** What of the library we use, public or not. */
+interface Ssh2 {
+  readonly Client: new () => Ssh2Client;
+  readonly Server: new (config: object) => Ssh2Server;
+  readonly utils: { parseKey(data: unknown, passphrase?: string): PrivateKey | PrivateKey[] | Error };
+}
+
+/** A key that has been read. */
+export interface PrivateKey {
+  readonly type: string;
+  getPrivatePEM(): string | null;
+  getPublicSSH(): Buffer;
+  verify(data: Uint8Array, signature: Uint8Array, hash?: string): boolean | Error;
+}
+
+interface Ssh2Connection extends EventEmitter {
+  readonly _protocol: Internals;
+  readonly _sock: unknown;
+}
+
+interface Ssh2Client extends Ssh2Connection {
+  readonly _remoteVer: string | undefined;
+  connect(config: object): void;
+}
+
+interface Ssh2Server extends EventEmitter {
+  injectSocket(socket: EventEmitter): void;
+}
+
+interface AuthContext {
+  readonly method: string;
+  readonly username: string;
+  readonly password?: unknown;
+  readonly key?: { readonly algo: string; readonly data: Buffer };
+  readonly hashAlgo?: string;
+  readonly signature?: Buffer;
+  readonly blob?: Buffer;
+  accept(): void;
+  reject(methodsLeft: readonly string[]): void;
+}
+
+/** ssh2's `Protocol`: packets, ciphers and the key exchange. */
+interface Internals {
+  _onPayload(payload: Uint8Array): unknown;
+  _onHandshakeComplete(...negotiated: unknown[]): void;
+  readonly _packetRW: {
+    readonly write: {
+      readonly allocStart: number;
+      alloc(bytes: number): Uint8Array;
+      finalize(packet: Uint8Array): Uint8Array;
+    };
+  };
+  readonly _cipher: { encrypt(packet: Uint8Array): void };
+  readonly _decipher: { readonly inSeqno: number } | undefined;
+  /** Ours, while a key exchange runs. */
+  readonly _kexinit: unknown;
+  readonly _kex: { remoteExtInfoEnabled: boolean } | undefined;
+  /** Not there any more once the connection is broken. */
+  readonly _destruct: unknown;
+  disconnect(reason: number): void;
+  rekey(): void;
+}
+
+let loaded: { readonly ssh2: Ssh2; readonly version: string } | undefined;
+
+/** The library, once it is needed. Says what to install where it is missing. */
+function load(): { readonly ssh2: Ssh2; readonly version: string } {
+  if (loaded !== undefined) return loaded;
+  const from = createRequire(import.meta.url);
+  let ssh2: Ssh2;
+  try {
+    ssh2 = from('ssh2') as Ssh2;
+  } catch (cause) {
+    throw new Error('rxmux/ssh needs the package ssh2 beside rxmux: npm install ssh2@~1.17', { cause });
+  }
+  loaded = { ssh2, version: (from('ssh2/package.json') as { version: string }).version };
+  return loaded;
+}
+
+/** Reads a private key; one that cannot be read is the caller's mistake. */
+export function readPrivateKey(what: string, key: string | Uint8Array, passphrase?: string): PrivateKey {
+  const bytes = typeof key === 'string' ? key : Buffer.from(key.buffer, key.byteOffset, key.byteLength);
+  const parsed = load().ssh2.utils.parseKey(bytes, passphrase);
+  const one = Array.isArray(parsed) ? parsed[0] : parsed;
+  if (one instanceof Error || one === undefined) {
+    throw new TypeError(`${what} cannot be read: ${one?.message ?? 'it is empty'}`);
+  }
+  if (one.getPrivatePEM() === null) throw new TypeError(`${what} is a public key: the private one is needed`);
+  return one;
+}
+
+/** How to log in, one way after the other, as ssh2's `authHandler` wants it. */
+export type NextLogin = (methodsLeft: readonly string[] | null) => object | false;
+
+export interface ClientLogin {
+  readonly role: 'client';
+  readonly username: string;
+  readonly algorithms: Required<SshAlgorithms>;
+  nextLogin: NextLogin;
+  /** Whether the host's key is the right one. After the first time it must answer at once. */
+  checkHost(key: Uint8Array): boolean | Promise<boolean>;
+}
+
+export interface ServerLogin {
+  readonly role: 'server';
+  readonly server: ServerSide;
+  /** Null: this was one attempt too many. */
+  authenticate(attempt: SshAuthAttempt | null): Promise<boolean | null>;
+}
+
+/** Whoever is on the clear side: what `Packets` tells. */
+export interface PacketsOwner {
+  /** Bytes for the socket. */
+  writeOut(bytes: Uint8Array): void;
+  /** A message of the connection protocol, or DISCONNECT. */
+  message(payload: Uint8Array): void;
+  /** A message of the transport that does nothing: `known` if it is one that peers may send. */
+  transportMessage(type: number, known: boolean): void;
+  loggedIn(peerSoftware: string): void;
+  /** A key exchange has begun; by us, or by the peer. */
+  keying(byPeer: boolean): void;
+  keyed(): void;
+  failed(error: SshError): void;
+}
+
+/** Logging in to a server is what ssh2's own clients do not count. */
+const loginMethods: readonly string[] = ['publickey', 'password'];
+
+const MSG_USERAUTH_SUCCESS = 52;
+const firstConnectionMessage = 80;
+const lastConnectionMessage = 100;
+/** What ssh2 has a handler for, apart from channels and the key exchange. */
+const handled: ReadonlySet<number> = new Set([1, 2, 3, 4, 5, 6, 7, 20, 50, 51, 52, 53, 60, 61]);
+const idle: ReadonlySet<number> = new Set([2, 3, 4, 7]);
+
+/** A server's keys, and how its connections find their way from ssh2 back to us. */
+export class ServerSide {
+  readonly #server: Ssh2Server;
+  readonly #waiting: WeakMap<PseudoSocket, Attach> = new WeakMap();
+
+  constructor(keys: readonly PrivateKey[], algorithms: Required<SshAlgorithms>) {
+    const hostKeys = keys.map((key) => ({ key }));
+    this.#server = new (load().ssh2.Server)({
+      hostKeys,
+      ident,
+      algorithms: ssh2Algorithms(algorithms, false),
+    });
+    this.#server.on('connection', (client: Ssh2Connection, info: { header: Header }) => {
+      this.#waiting.get(client._sock as PseudoSocket)?.(client, info.header.versions.software);
+    });
+  }
+
+  /** `attach` is called once the client has said what it is, before it says anything else. */
+  begin(socket: PseudoSocket, attach: Attach): void {
+    this.#waiting.set(socket, attach);
+    this.#server.injectSocket(socket);
+  }
+}
+
+type Header = { readonly versions: { readonly software: string } };
+type Attach = (client: Ssh2Connection, software: string) => void;
+
+const ident: string = `${SOFTWARE}_1`;
+
+function ssh2Algorithms(algorithms: Required<SshAlgorithms>, withHostKeys: boolean): object {
+  return {
+    kex: [...algorithms.kex],
+    cipher: [...algorithms.cipher],
+    hmac: [...algorithms.mac],
+    // Compressed payloads could not be told apart, and before the login they are an attack.
+    compress: ['none'],
+    ...(withHostKeys ? { serverHostKey: [...algorithms.hostKey] } : {}),
+  };
+}
+
+/**
+ * Packets over a pipe of bytes: ssh2's transport, key exchange and login. Messages of the connection protocol go past
+ * ssh2's own channels; whoever is logged in sends and takes them as payloads.
+ */
+export class Packets implements SocketOwner {
+  readonly #owner: PacketsOwner;
+  readonly #wire: PseudoSocket;
+  /** Null until ssh2 has one: a server's client is not there before its version string. */
+  #protocol: Internals | null = null;
+  /** Bytes that came before ssh2 was ready to read. */
+  #early: Uint8Array[] | null = [];
+  /** The cipher that `#blockBytes` is of; 0 if ssh2 is to make the packets. */
+  #cipher: object | null = null;
+  #blockBytes = 0;
+  readonly #slab: PacketSlab = new PacketSlab();
+  #software = '';
+  #loggedIn = false;
+  #keyed = false;
+  #over = false;
+
+  constructor(owner: PacketsOwner) {
+    this.#owner = owner;
+    this.#wire = new PseudoSocket(this);
+  }
+
+  /** Begins to speak, as soon as ssh2 has its ciphers. */
+  begin(login: ClientLogin | ServerLogin): void {
+    if (login.role === 'client') this.#beginClient(login);
+    else {
+      login.server.begin(this.#wire, (client, software) => {
+        this.#software = software;
+        this.#attachServer(client, login);
+      });
+    }
+  }
+
+  /** Bytes from the socket. */
+  receive(chunk: Uint8Array): void {
+    if (this.#early !== null) this.#early.push(chunk);
+    else if (!this.#over) {
+      this.#wire.emit('data', Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength));
+    }
+  }
+
+  /** Whether messages can be sent now: logged in, and no key exchange in between. */
+  get isOpen(): boolean {
+    return this.#loggedIn && this.isAlive && this.#protocol?._kexinit === undefined;
+  }
+
+  get isKeying(): boolean {
+    return this.isAlive && this.#protocol !== null && this.#protocol._kexinit !== undefined;
+  }
+
+  get isAlive(): boolean {
+    return !this.#over && (this.#protocol === null || this.#protocol._destruct !== undefined);
+  }
+
+  /** Room for a payload of `bytes`, to be filled from `payloadAt` on and then given to `send`. Only while `isOpen`. */
+  allocate(bytes: number): Uint8Array {
+    const { _packetRW, _cipher } = this.#protocol as Internals;
+    if (_cipher !== this.#cipher) {
+      this.#cipher = _cipher;
+      this.#blockBytes = blocksInPlace.get(_cipher.constructor.name) ?? 0;
+    }
+    return this.#blockBytes === 0 ? _packetRW.write.alloc(bytes) : this.#slab.packet(bytes, this.#blockBytes);
+  }
+
+  get payloadAt(): number {
+    return (this.#protocol as Internals)._packetRW.write.allocStart;
+  }
+
+  send(packet: Uint8Array): void {
+    const protocol = this.#protocol as Internals;
+    protocol._cipher.encrypt(protocol._packetRW.write.finalize(packet));
+  }
+
+  /** Agrees on new keys. */
+  rekey(): void {
+    if (!this.isOpen) return;
+    this.#protocol?.rekey();
+    this.#owner.keying(false);
+  }
+
+  /** Says why the connection ends, at any time. */
+  disconnect(reason: number): void {
+    if (this.isAlive) this.#protocol?.disconnect(reason);
+  }
+
+  /** The socket is closed: lets go of everything. */
+  close(): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.#early = null;
+    this.#wire.writable = false;
+    this.#wire.emit('close');
+    this.#wire.removeAllListeners();
+  }
+
+  // ------------------------------------------------------------------ from ssh2's socket
+
+  wrote(bytes: Uint8Array): void {
+    if (!this.#over) this.#owner.writeOut(bytes);
+  }
+
+  started(): void {
+    const early = this.#early;
+    this.#early = null;
+    if (early !== null) for (const chunk of early) this.receive(chunk);
+  }
+
+  /** ssh2 wants the socket closed, and has not said why. */
+  givenUp(): void {
+    if (this.#over) return;
+    this.#owner.failed(
+      new SshError('transport', 'the peer broke the rules of the SSH transport or of logging in'),
+    );
+  }
+
+  // ------------------------------------------------------------------ attaching
+
+  #beginClient(login: ClientLogin): void {
+    const client = new (load().ssh2.Client)();
+    client.on('error', (error: Error) => this.#failed(error));
+    client.on('ready', () => {
+      this.#software = client._remoteVer ?? '';
+      this.#ready();
+    });
+    client.connect({
+      sock: this.#wire,
+      username: login.username,
+      ident,
+      algorithms: ssh2Algorithms(login.algorithms, true),
+      readyTimeout: 0,
+      authHandler: (methodsLeft: string[] | null) => login.nextLogin(methodsLeft),
+      hostVerifier: (key: Buffer, verify: (isRight: boolean) => void) => {
+        const bytes = new Uint8Array(key);
+        const answer = login.checkHost(bytes);
+        if (typeof answer === 'boolean') verify(answer);
+        else
+          answer.then(
+            (isRight) => this.isAlive && verify(isRight),
+            () => this.isAlive && verify(false),
+          );
+      },
+    });
+    this.#attach(client);
+  }
+
+  #attachServer(client: Ssh2Connection, login: ServerLogin): void {
+    // ssh2 would send keepalives of its own, and take the answers for ours.
+    client.removeAllListeners('ready');
+    client.on('error', (error: Error) => this.#failed(error));
+    client.on('ready', () => this.#ready());
+    client.on('authentication', (context: AuthContext) => void this.#authenticate(context, login));
+    this.#attach(client);
+  }
+
+  /** Before the key exchange ends, so that every later one keeps what is put here. */
+  #attach(connection: Ssh2Connection): void {
+    const protocol = checked(connection._protocol);
+    this.#protocol = protocol;
+    const onPayload = protocol._onPayload;
+    protocol._onPayload = (payload) => this.#payload(payload, onPayload);
+    const onHandshakeComplete = protocol._onHandshakeComplete;
+    protocol._onHandshakeComplete = (...negotiated) => {
+      const kex = protocol._kex;
+      const tellsMore = !this.#keyed && 'authenticated' in connection && kex?.remoteExtInfoEnabled === true;
+      // ssh2's own list joins two names for want of a comma, so that clients with such keys give up.
+      if (tellsMore) kex.remoteExtInfoEnabled = false;
+      onHandshakeComplete.call(protocol, ...negotiated);
+      this.#keyed = true;
+      if (tellsMore) this.#sendExtInfo(protocol);
+      this.#owner.keyed();
+    };
+  }
+
+  #ready(): void {
+    this.#loggedIn = true;
+    this.#owner.loggedIn(this.#software);
+  }
+
+  /** Gives what ssh2's parser is to go on with. */
+  #payload(payload: Uint8Array, onPayload: (payload: Uint8Array) => unknown): unknown {
+    if (this.#over) return undefined;
+    const type = payload[0] as number;
+    if (type >= firstConnectionMessage && type <= lastConnectionMessage) {
+      if (this.#loggedIn) this.#owner.message(plain(payload));
+      else {
+        this.disconnect(2);
+        const message = `the peer sent message ${type} of the connection protocol before it was logged in`;
+        this.#owner.failed(new SshError('login', message));
+      }
+      return undefined;
+    }
+    if (!this.#loggedIn || payload.byteLength === 0) return onPayload(payload);
+    if (type === MSG_DISCONNECT) {
+      this.#owner.message(plain(payload));
+      return undefined;
+    }
+    if (type === MSG_KEXINIT) {
+      if (this.#protocol?._kexinit === undefined) this.#owner.keying(true);
+    } else if (!handled.has(type)) {
+      this.#unimplemented();
+      this.#owner.transportMessage(type, false);
+      return undefined;
+    } else if (idle.has(type)) this.#owner.transportMessage(type, true);
+    else if (type === MSG_USERAUTH_SUCCESS) return undefined;
+    return onPayload(payload);
+  }
+
+  /** RFC 4253 §11.4. */
+  #unimplemented(): void {
+    if (!this.isOpen) return;
+    const sequence = ((this.#protocol?._decipher?.inSeqno ?? 1) - 1) >>> 0;
+    const packet = this.allocate(5);
+    packet.set(encodeMessage(MSG_UNIMPLEMENTED, sequence), this.payloadAt);
+    this.send(packet);
+  }
+
+  /** RFC 8308 §3.1. */
+  #sendExtInfo(protocol: Internals): void {
+    const list =
+      'ssh-ed25519,ecdsa-sha2-nistp256,ecdsa-sha2-nistp384,ecdsa-sha2-nistp521,rsa-sha2-512,rsa-sha2-256';
+    const payload = encodeMessage(MSG_EXT_INFO, 1, 'server-sig-algs', list);
+    const { write } = protocol._packetRW;
+    const packet = write.alloc(payload.byteLength);
+    packet.set(payload, write.allocStart);
+    protocol._cipher.encrypt(write.finalize(packet));
+  }
+
+  async #authenticate(context: AuthContext, login: ServerLogin): Promise<void> {
+    // The first thing a client asks is what it may try.
+    if (context.method === 'none') {
+      context.reject(loginMethods);
+      return;
+    }
+    let accepted: boolean | null = false;
+    try {
+      accepted = await login.authenticate(attemptOf(context));
+    } catch {
+      // Whoever cannot decide lets nobody in.
+    }
+    if (!this.isAlive) return;
+    if (accepted === true) context.accept();
+    else if (accepted === false) context.reject(loginMethods);
+  }
+
+  #failed(error: Error & { level?: string; code?: unknown }): void {
+    if (this.#over || error.level === 'agent') return;
+    this.#owner.failed(error instanceof SshError ? error : explained(error));
+  }
+}
+
+/** A key counts only with its signature checked, which ssh2 leaves to its users. */
+function attemptOf(context: AuthContext): SshAuthAttempt | null {
+  const { method, username, key } = context;
+  if (method === 'password') {
+    return typeof context.password === 'string' ? { method, username, password: context.password } : null;
+  }
+  if (method !== 'publickey' || key === undefined) return null;
+  if (context.signature !== undefined) {
+    const parsed = load().ssh2.utils.parseKey(key.data);
+    if (parsed instanceof Error || Array.isArray(parsed) || context.blob === undefined) return null;
+    if (parsed.verify(context.blob, context.signature, context.hashAlgo) !== true) return null;
+  }
+  return { method, username, algorithm: key.algo, key: new Uint8Array(key.data) };
+}
+
+function explained(error: Error & { level?: string; code?: unknown }): SshError {
+  const { message } = error;
+  if (message.includes('no matching') || message.includes('No matching')) {
+    const what = message.replace(/^.*no matching /i, '');
+    return new SshError('algorithm', `there is no ${what} that both ends take`, { cause: error });
+  }
+  if (typeof error.code === 'number') {
+    const said = `the peer ended the connection: ${message} (${error.code})`;
+    return new SshError('disconnect', said, { wireCode: error.code, cause: error });
+  }
+  if (error.level === 'client-authentication') {
+    return new SshError('no-method', 'the server took nothing that we could log in with', { cause: error });
+  }
+  return new SshError('transport', `the SSH transport is broken: ${message}`, { cause: error });
+}
+
+/** Without Node's subclass: its methods differ, and its views are slower. */
+function plain(payload: Uint8Array): Uint8Array {
+  return new Uint8Array(payload.buffer, payload.byteOffset, payload.byteLength);
+}
+
+/** Throws unless everything that we use is there. */
+function checked(protocol: Internals): Internals {
+  const write = protocol?._packetRW?.write;
+  const members: Record<string, boolean> = {
+    _onPayload: typeof protocol?._onPayload === 'function',
+    _onHandshakeComplete: typeof protocol?._onHandshakeComplete === 'function',
+    '_packetRW.write.alloc': typeof write?.alloc === 'function',
+    '_packetRW.write.finalize': typeof write?.finalize === 'function',
+    '_packetRW.write.allocStart': typeof write?.allocStart === 'number',
+    '_cipher.encrypt': typeof protocol?._cipher?.encrypt === 'function',
+    _kexinit: protocol !== undefined && '_kexinit' in protocol,
+    _kex: protocol !== undefined && '_kex' in protocol,
+    _decipher: protocol !== undefined && '_decipher' in protocol,
+    _destruct: typeof protocol?._destruct === 'function',
+    disconnect: typeof protocol?.disconnect === 'function',
+    rekey: typeof protocol?.rekey === 'function',
+  };
+  const missing = Object.keys(members).filter((name) => !members[name]);
+  if (missing.length === 0) return protocol;
+  const { version } = load();
+  const message = `ssh2 ${version} is not built as rxmux knows it (${missing.join(', ')} differ): npm install ssh2@~1.17`;
+  throw new SshError('library', message);
+}

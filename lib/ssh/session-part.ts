@@ -1,0 +1,219 @@
+import { type Observable, Subject } from 'rxjs';
+import type { Chunk, Stream } from '../api.js';
+import { toBytes } from '../core/bytes.js';
+import { StreamError } from '../core/errors.js';
+import { PacedQueue } from '../core/paced-queue.js';
+import type { CoreStream } from '../core/stream.js';
+
+/** The size of a terminal: in characters, and in pixels if they are known. */
+export interface TerminalSize {
+  readonly columns: number;
+  readonly rows: number;
+  readonly width?: number;
+  readonly height?: number;
+}
+
+/** What a session (exec, shell, subsystem) has beyond a stream. */
+export interface SshSession {
+  /**
+   * A client's: what the command writes to its standard error. One reader; while there is none, the first 64 KiB are
+   * kept, and the rest is dropped.
+   */
+  readonly stderr$: Observable<Uint8Array>;
+  /** A server's: writes to the standard error of the command. Resolves when the bytes are in the peer's window. */
+  writeStderr(chunk: Chunk): Promise<void>;
+  /** A client's: the terminal has another size now. */
+  resize(size: TerminalSize): void;
+  /** A server's: each new size of the client's terminal. The first is among the stream's headers. */
+  readonly resizes$: Observable<TerminalSize>;
+  /** A client's: sends a signal to the command, by its name without SIG. */
+  signal(name: string): void;
+  /** A server's: signals for the command. */
+  readonly signals$: Observable<string>;
+}
+
+/** What a session asks of its connection. */
+export interface SessionHost {
+  /** Sends a channel request. */
+  resize(size: TerminalSize): void;
+  signal(name: string): void;
+  /** Bytes of standard error for the peer, not longer than its window. */
+  side(chunk: Uint8Array): void;
+  /** The reader took bytes of the side. */
+  released(bytes: number): void;
+}
+
+const sessions: WeakMap<Stream, SshSession> = new WeakMap();
+
+/** The further parts of a stream that is a session. Anything else has none, and throws. */
+export function sessionOf(stream: Stream): SshSession {
+  const session = sessions.get(stream);
+  if (session !== undefined) return session;
+  throw new TypeError(`${stream.label} is no session of SSH: it has no standard error, terminal or signals`);
+}
+
+/** Whoever wants to read standard error can come late. */
+class SideInbox extends PacedQueue<Uint8Array> {
+  readonly #host: SessionHost;
+  readonly #streamId: number;
+  keptBytes = 0;
+
+  constructor(host: SessionHost, streamId: number) {
+    super();
+    this.#host = host;
+    this.#streamId = streamId;
+  }
+
+  protected get what(): string {
+    return `the standard error of stream ${this.#streamId}`;
+  }
+
+  protected get streamId(): number {
+    return this.#streamId;
+  }
+
+  protected override released(chunk: Uint8Array): void {
+    this.keptBytes -= chunk.byteLength;
+    this.#host.released(chunk.byteLength);
+  }
+
+  protected override abandoned(): void {
+    this.drop();
+  }
+
+  protected override attached(): void {}
+
+  /** Nobody wants what is here. */
+  drop(): void {
+    const bytes = this.queued.reduce((sum, chunk) => sum + chunk.byteLength, 0);
+    this.clear();
+    this.keptBytes -= bytes;
+    this.#host.released(bytes);
+  }
+}
+
+/** A session's side of a channel. */
+export class SessionPart implements SshSession {
+  /** The start request wants an answer. */
+  wantsReply = false;
+  /** The start request is answered. */
+  isStarted = false;
+  /** Environment and terminal, which come before the start: names and values in turn. */
+  readonly before: string[] = [];
+  environment = 0;
+  /** `:exit-status` or `:exit-signal`, as names and values in turn. */
+  exit: readonly string[] | null = null;
+  readonly #host: SessionHost;
+  readonly #sideBytes: number;
+  #stream: CoreStream | null = null;
+  #side: SideInbox | null = null;
+  #sideOver = false;
+  #resizes: Subject<TerminalSize> | null = null;
+  #signals: Subject<string> | null = null;
+
+  constructor(host: SessionHost, sideBytes: number) {
+    this.#host = host;
+    this.#sideBytes = sideBytes;
+  }
+
+  /** Makes `sessionOf` know it. */
+  attach(stream: CoreStream): void {
+    this.#stream = stream;
+    sessions.set(stream, this);
+    stream.closed.then(
+      () => this.#over(undefined),
+      (error) => this.#over(error),
+    );
+  }
+
+  get stderr$(): Observable<Uint8Array> {
+    return this.#inbox.values$;
+  }
+
+  get #inbox(): SideInbox {
+    this.#side ??= new SideInbox(this.#host, this.#stream?.id ?? 0);
+    if (this.#sideOver) this.#side.end();
+    return this.#side;
+  }
+
+  async writeStderr(chunk: Chunk): Promise<void> {
+    const stream = this.#stream as CoreStream;
+    const bytes = toBytes(chunk);
+    if (stream.origin === 'local')
+      throw new TypeError('only the server of a session writes its standard error');
+    if (stream.answer === 'none') stream.accept();
+    const { outbox } = stream;
+    for (let at = 0; at < bytes.byteLength; ) {
+      if (outbox.refusal !== undefined) throw outbox.refusal;
+      const room = Math.min(outbox.window - outbox.queued, outbox.maxDataBytes, bytes.byteLength - at);
+      if (stream.answer !== 'written' || room <= 0 || !outbox.hasRoom(1)) {
+        await (outbox.room(1) ?? new Promise<void>((resolve) => setImmediate(resolve)));
+        continue;
+      }
+      outbox.window -= room;
+      this.#host.side(bytes.subarray(at, at + room));
+      at += room;
+    }
+  }
+
+  resize(size: TerminalSize): void {
+    this.#mustBeLocal('resize');
+    this.#host.resize(size);
+  }
+
+  signal(name: string): void {
+    this.#mustBeLocal('signal');
+    this.#host.signal(name.startsWith('SIG') ? name.slice(3) : name);
+  }
+
+  get resizes$(): Observable<TerminalSize> {
+    this.#resizes ??= new Subject();
+    return this.#resizes;
+  }
+
+  get signals$(): Observable<string> {
+    this.#signals ??= new Subject();
+    return this.#signals;
+  }
+
+  // ------------------------------------------------------------------ from the peer
+
+  resized(size: TerminalSize): void {
+    this.#resizes?.next(size);
+  }
+
+  signalled(name: string): void {
+    this.#signals?.next(name);
+  }
+
+  /** Bytes of standard error, counted against the window. They are dropped beyond what is kept for a late reader. */
+  received(chunk: Uint8Array): void {
+    const side = this.#inbox;
+    if (!side.hasReader && side.keptBytes + chunk.byteLength > this.#sideBytes) {
+      this.#host.released(chunk.byteLength);
+      return;
+    }
+    side.keptBytes += chunk.byteLength;
+    side.push(chunk);
+  }
+
+  sideEnded(): void {
+    this.#sideOver = true;
+    this.#side?.end();
+  }
+
+  #mustBeLocal(verb: string): void {
+    if (this.#stream?.origin !== 'local') throw new TypeError(`only the client of a session can ${verb} it`);
+  }
+
+  #over(error: unknown): void {
+    if (error === undefined) this.sideEnded();
+    else if (!this.#sideOver) {
+      this.#inbox.fail(
+        StreamError.is(error) ? error : new StreamError('closed', 'the session is over', { cause: error }),
+      );
+    }
+    this.#resizes?.complete();
+    this.#signals?.complete();
+  }
+}

@@ -1,0 +1,5 @@
+import { conformance } from 'rxmux/conformance';
+import { pairsOver } from '../support/pairs.js';
+import { trustedSsh } from '../support/ssh.js';
+
+conformance('ssh over memory', pairsOver(trustedSsh()).memory, { earlyData: false });
