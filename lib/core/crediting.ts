@@ -199,13 +199,16 @@ export class Crediting {
   }
 
   /**
-   * Credit to give back: half a window is worth a frame; so is less, if the peer is about to run out. A peer that has shown no windows must have used all it had: it stops there if it keeps to them
-   * after all, and is found out if it does not.
+   * Credit to give back: half a window is worth a frame; so is less, if the peer is about to run out. A peer that has
+   * shown no windows must have used all it had: it stops there if it keeps to them after all, and is found out if it does
+   * not.
    */
   #owed(window: ReceiveWindow): number {
     if (this.#host.windowless && (this.#overran || window.credit > 0)) return 0;
-    const { credit } = this.#connection;
-    const isShort = window === this.#connection ? credit <= this.reserve : this.#scarce;
+    const { credit, unread, target } = this.#connection;
+    // With less than a quarter unread, half of it is owed by the time that the peer has only the reserve.
+    const isShort =
+      window === this.#connection ? credit <= this.reserve && unread > target >> 2 : this.#scarce;
     return window.due(isShort ? trickle(this.reserve) >> 1 : window.target);
   }
 
