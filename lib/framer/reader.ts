@@ -3,6 +3,7 @@ import { StreamError, violation } from '../core/errors.js';
 import { fromPeer } from '../core/headers.js';
 import type { Session } from '../core/session.js';
 import type { CoreStream } from '../core/stream.js';
+import { trickle } from '../core/window.js';
 import type { FrameHandler } from './codec.js';
 import { codes, fromWire, type Settings } from './frames.js';
 import type { HeaderBlock } from './payload.js';
@@ -33,10 +34,12 @@ export class FramerReader implements FrameHandler {
         `both ends of the connection are the ${settings.role}: give one of them the other role`,
       );
     }
-    this.#tinyCredit = Math.min(tinyCredit, settings.initialWindow >> 1, settings.connectionWindow >> 1);
+    const { initialWindow, connectionWindow, reserve = 0 } = settings;
+    const least = reserve === 0 ? tinyCredit : trickle(reserve) >> 1;
+    this.#tinyCredit = Math.min(tinyCredit, least, initialWindow >> 1, connectionWindow >> 1);
     session.established();
     session.peer.windows(settings.initialWindow);
-    session.transmitter.reserve = settings.reserve ?? 0;
+    session.transmitter.reserve = reserve;
     session.peer.connectionWindow(settings.connectionWindow);
   }
 

@@ -289,7 +289,7 @@ describe('floods', () => {
     const outcome = await attack({ head, loop: data(1, 65_536), reads: false });
     expect(outcome.unread).toBeGreaterThanOrEqual(MiB);
     expect(outcome.unread).toBeLessThan(1.25 * MiB);
-    expect(outcome.grown).toBeLessThan(mostGrown);
+    // What that costs the process is weighed where it has one of its own: spdy-attacks.spec.ts.
   });
 });
 

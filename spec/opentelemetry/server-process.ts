@@ -1,4 +1,5 @@
 import { context, trace } from '@opentelemetry/api';
+import { AsyncLocalStorageContextManager } from '@opentelemetry/context-async-hooks';
 import type { Stream } from 'rxmux';
 import { framer } from 'rxmux/framer';
 import { listen } from 'rxmux/node';
@@ -6,7 +7,7 @@ import { contextOf, opentelemetry } from 'rxmux/opentelemetry';
 import { startTelemetry } from './telemetry.js';
 
 /** A server of its own, which tells its address, and at the end its spans. */
-const telemetry = startTelemetry();
+const telemetry = startTelemetry(new AsyncLocalStorageContextManager());
 const listener = await listen('tcp://127.0.0.1:0', framer);
 listener.accept$.subscribe((connection) => {
   connection.pipe(opentelemetry()).accept$.subscribe({ next: serve, error: () => {} });

@@ -1,5 +1,12 @@
-import { context, metrics, propagation, trace } from '@opentelemetry/api';
-import { AsyncLocalStorageContextManager } from '@opentelemetry/context-async-hooks';
+import {
+  type Context,
+  type ContextManager,
+  context,
+  metrics,
+  propagation,
+  ROOT_CONTEXT,
+  trace,
+} from '@opentelemetry/api';
 import { W3CTraceContextPropagator } from '@opentelemetry/core';
 import {
   AggregationTemporality,
@@ -39,8 +46,48 @@ export interface Telemetry {
   stop(): Promise<void>;
 }
 
+/**
+ * Knows the context of synchronous calls, as specs need it. One with AsyncLocalStorage makes every promise of the process
+ * larger from then on, and other specs of it weigh streams.
+ */
+class StackContextManager implements ContextManager {
+  #active: Context = ROOT_CONTEXT;
+
+  active(): Context {
+    return this.#active;
+  }
+
+  with<A extends unknown[], F extends (...args: A) => ReturnType<F>>(
+    inner: Context,
+    call: F,
+    thisArg?: ThisParameterType<F>,
+    ...args: A
+  ): ReturnType<F> {
+    const outer = this.#active;
+    this.#active = inner;
+    try {
+      return call.call(thisArg, ...args);
+    } finally {
+      this.#active = outer;
+    }
+  }
+
+  bind<T>(_inner: Context, target: T): T {
+    return target;
+  }
+
+  enable(): this {
+    return this;
+  }
+
+  disable(): this {
+    this.#active = ROOT_CONTEXT;
+    return this;
+  }
+}
+
 /** OpenTelemetry's own SDK, set up as an application does it, that keeps everything in memory. */
-export function startTelemetry(): Telemetry {
+export function startTelemetry(manager: ContextManager = new StackContextManager()): Telemetry {
   const spanExporter = new InMemorySpanExporter();
   const tracers = new BasicTracerProvider({ spanProcessors: [new SimpleSpanProcessor(spanExporter)] });
   const metricExporter = new InMemoryMetricExporter(AggregationTemporality.CUMULATIVE);
@@ -50,8 +97,7 @@ export function startTelemetry(): Telemetry {
     exportTimeoutMillis: 1000,
   });
   const meters = new MeterProvider({ readers: [reader] });
-  const manager = new AsyncLocalStorageContextManager().enable();
-  context.setGlobalContextManager(manager);
+  context.setGlobalContextManager(manager.enable());
   propagation.setGlobalPropagator(new W3CTraceContextPropagator());
   trace.setGlobalTracerProvider(tracers);
   metrics.setGlobalMeterProvider(meters);
