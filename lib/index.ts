@@ -4,6 +4,8 @@ export { StreamError, type StreamErrorCode } from './core/errors.js';
 export { hold, type Release } from './core/hold.js';
 export { pullMap } from './core/pull-map.js';
 export { framer } from './framer/index.js';
+export { http2 } from './http2/index.js';
+export { spdy } from './spdy/index.js';
 export { memoryPair } from './transports/memory.js';
 export { type DebugOptions, debug } from './wrappers/debug.js';
 export { ForwardingProvider } from './wrappers/forwarding-provider.js';

@@ -28,7 +28,7 @@ describe('core and framer in a browser', () => {
   it('do not grow, for who names no wrapper: the target of 10 KiB gzipped is missed', () => {
     const verdict = size.gzip <= size.target ? 'met' : 'missed';
     process.stdout.write(`core + framer: ${size.gzip} bytes gzipped; target ${size.target}: ${verdict}\n`);
-    process.stdout.write(`with every wrapper of the portable entry: ${size.everything} bytes gzipped\n`);
+    process.stdout.write(`everything in the portable entry: ${size.everything} bytes gzipped\n`);
     expect(size.gzip).toBeLessThanOrEqual(size.most);
   });
 });
