@@ -62,7 +62,7 @@ const blockOverheadBytes: number = 6 + 2 * 5 + 4;
 
 /** SPDY/3.1's side of a session: what the engine decides, in frames that Go's spdystream takes too. */
 export class SpdyWire implements Wire {
-  readonly name = 'spdy';
+  readonly name = 'spdy/3.1';
   readonly features: ProviderFeatures;
   readonly mergesData = false;
   /** Go drops DATA before the SYN_REPLY, and says nothing. */
