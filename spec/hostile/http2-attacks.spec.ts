@@ -2,10 +2,10 @@
 import { FrameParser } from '../../lib/http2/codec.js';
 import { errorCode } from '../../lib/http2/frames.js';
 import { figure, KiB, MiB, median } from '../bounded/pairs.js';
-import { Arena, buildPrograms, keptBytes, type Programs } from './arena.js';
+import { Arena, buildPrograms, type Programs } from './arena.js';
 import { type Http2Attack, hello, http2Attacks, unread, zeroWindow } from './http2-attacks.js';
 import type { Blow } from './messages.js';
-import { assaultOf, judgesLatency, withstand } from './trial.js';
+import { assaultOf, expectNothingLeft, judgesLatency, withstand } from './trial.js';
 
 /** What one connection may cost: `receiveBudgetBytes`, which it can leave unread, and 15 MiB. */
 const memoryBound = (16 + 15) * MiB;
@@ -65,7 +65,7 @@ async function holdDuring(attack: Http2Attack): Promise<number> {
   let held = 0;
   while (!over) held = Math.max(held, (await arena.report()).held);
   await attacking;
-  await expectNothingLeft();
+  await expectNothingLeft(arena);
   return held;
 }
 
@@ -106,19 +106,6 @@ function toldIn({ heard }: Blow): { goAway: number | undefined; resets: number[]
   return { goAway, resets };
 }
 
-async function expectNothingLeft(): Promise<Awaited<ReturnType<Arena['aftermath']>>> {
-  const after = await arena.aftermath();
-  const { connections, streams, left, mishaps } = after;
-  expect({ connections, streams, left, mishaps }).toEqual({
-    connections: 1,
-    streams: 0,
-    left: {},
-    mishaps: [],
-  });
-  expect(after.held).toBeLessThan(keptBytes);
-  return after;
-}
-
 describe.each(Object.entries(http2Attacks))('%s', (kind, list) => {
   if (kind === 'floods') freshArenas();
   else oneArena();
@@ -131,7 +118,7 @@ describe.each(Object.entries(http2Attacks))('%s', (kind, list) => {
       await arena.begin();
       const { ratio, blows } = await withstand(arena, withHead(attack));
       ratios.set(name, ratio);
-      const after = await expectNothingLeft();
+      const after = await expectNothingLeft(arena);
       expect(after.ends.length).toBeGreaterThanOrEqual(blows.length);
       for (const { code, message } of after.ends) {
         expect({ code, message }).toEqual({ code: attack.ends, message });
@@ -160,7 +147,7 @@ describe('patient attackers', () => {
     async (streams) => {
       const attack = unread(streams, Math.min(streams, 16) * MiB - streams * 16 * KiB);
       const { rss, blows } = await strikeOnce(attack);
-      const after = await expectNothingLeft();
+      const after = await expectNothingLeft(arena);
       const held = await holdDuring(attack);
       expect(held).toBeLessThanOrEqual(memoryBound);
       figure(
@@ -177,7 +164,7 @@ describe('patient attackers', () => {
   it('more than the connection was given, on 40 streams that nobody reads, ends it', async () => {
     const attack = unread(40, 40 * MiB);
     const { rss, blows } = await strikeOnce(attack);
-    const after = await expectNothingLeft();
+    const after = await expectNothingLeft(arena);
     expect(await holdDuring(attack)).toBeLessThanOrEqual(memoryBound + growthBound);
     figure(`HTTP/2, 40 MiB on 40 unread streams: RSS + ${Math.round(rss / KiB)} KiB`);
     if (judgesLatency) expect(rss).toBeLessThanOrEqual(memoryBound + growthBound);
@@ -190,7 +177,7 @@ describe('patient attackers', () => {
     expect(rss).toBeLessThanOrEqual(memoryBound);
     const { resets } = toldIn(blows[0] as Blow);
     expect(resets).toEqual([errorCode.CANCEL]);
-    expect((await expectNothingLeft()).streamEnds).toEqual(['timeout']);
+    expect((await expectNothingLeft(arena)).streamEnds).toEqual(['timeout']);
   }, 20_000);
 
   it('a flood of connections leaves nothing', async () => {
@@ -201,7 +188,7 @@ describe('patient attackers', () => {
       connections: 20,
     });
     figure(`${blows.length} HTTP/2 connections of a flood: canary ${ratio.toFixed(1)} of its control`);
-    expect((await expectNothingLeft()).ends).toHaveLength(blows.length);
+    expect((await expectNothingLeft(arena)).ends).toHaveLength(blows.length);
   }, 20_000);
 });
 

@@ -1,11 +1,11 @@
 /** Attacks on a SPDY server in a process of its own, each beside a polite connection. */
 import { SpdyParser } from '../../lib/spdy/codec.js';
 import { figure, KiB, MiB, median } from '../bounded/pairs.js';
-import { Arena, buildPrograms, keptBytes, type Programs } from './arena.js';
+import { Arena, buildPrograms, type Programs } from './arena.js';
 import type { Attack } from './attacks.js';
 import type { Blow } from './messages.js';
 import { halfClosed, mangledSessions, spdyAttacks, unread } from './spdy-attacks.js';
-import { assaultOf, judgesLatency, withstand } from './trial.js';
+import { assaultOf, expectNothingLeft, judgesLatency, withstand } from './trial.js';
 
 /** What one connection may cost. */
 const memoryBound = 16 * MiB;
@@ -54,19 +54,6 @@ function toldIn({ heard }: Blow): { status: number | undefined; resets: number }
 
 const statuses: Readonly<Record<string, number>> = { none: 0, protocol: 1, limit: 1, 'flow-control': 7 };
 
-async function expectNothingLeft(): Promise<Awaited<ReturnType<Arena['aftermath']>>> {
-  const after = await arena.aftermath();
-  const { connections, streams, left, mishaps } = after;
-  expect({ connections, streams, left, mishaps }).toEqual({
-    connections: 1,
-    streams: 0,
-    left: {},
-    mishaps: [],
-  });
-  expect(after.held).toBeLessThan(keptBytes);
-  return after;
-}
-
 describe.each(Object.entries(spdyAttacks))('%s', (_kind, list) => {
   it.each(list.map((attack) => [attack.name, attack] as const))(
     '%s',
@@ -76,7 +63,7 @@ describe.each(Object.entries(spdyAttacks))('%s', (_kind, list) => {
       await arena.begin();
       const { ratio, blows } = await withstand(arena, attack);
       ratios.set(name, ratio);
-      const after = await expectNothingLeft();
+      const after = await expectNothingLeft(arena);
       expect(after.ends.length).toBeGreaterThanOrEqual(blows.length);
       for (const { code, message } of after.ends) {
         expect({ code, message }).toEqual({ code: attack.ends, message });
@@ -102,13 +89,13 @@ describe('patient attackers', () => {
     const { rss, blows } = await strikeOnce(unread);
     expect(blows).toMatchObject([{ survived: true }]);
     expect(rss).toBeLessThanOrEqual(memoryBound);
-    expect((await expectNothingLeft()).ends).toMatchObject([{ code: 'closed' }]);
+    expect((await expectNothingLeft(arena)).ends).toMatchObject([{ code: 'closed' }]);
   }, 20_000);
 
   it('half-closed streams that stand still are ended, and the connection is not', async () => {
     const { rss, blows } = await strikeOnce(halfClosed);
     expect(rss).toBeLessThanOrEqual(memoryBound);
-    const after = await expectNothingLeft();
+    const after = await expectNothingLeft(arena);
     expect(after.streamEnds).toEqual(Array.from({ length: 10 }, () => 'timeout'));
     // One by one: the end of a connection resets none.
     expect(toldIn(blows[0]!).resets).toBe(10);
@@ -121,7 +108,7 @@ describe('patient attackers', () => {
     for (let cut = 1; cut < 250; cut += 7) {
       await arena.attack({ ...patience, body: mangledSessions[0]!.subarray(0, cut) });
     }
-    await expectNothingLeft();
+    await expectNothingLeft(arena);
   }, 20_000);
 
   it('a flood of connections leaves nothing', async () => {
@@ -129,7 +116,7 @@ describe('patient attackers', () => {
     const list = spdyAttacks.violations!;
     const { ratio, blows } = await withstand(arena, { ...list[2]!, connections: 20 });
     figure(`${blows.length} SPDY connections of a flood: canary ${ratio.toFixed(1)} of its control`);
-    expect((await expectNothingLeft()).ends).toHaveLength(blows.length);
+    expect((await expectNothingLeft(arena)).ends).toHaveLength(blows.length);
   }, 20_000);
 });
 

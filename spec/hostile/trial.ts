@@ -1,6 +1,6 @@
 /** One attack after the other, with a look at the canary in between. */
 import { median } from '../bounded/pairs.js';
-import type { Arena } from './arena.js';
+import { type Arena, keptBytes } from './arena.js';
 import type { Attack } from './attacks.js';
 import type { Assault, Blow } from './messages.js';
 
@@ -54,4 +54,18 @@ export async function withstand(arena: Arena, attack: Attack): Promise<{ ratio: 
     if (round >= 3 && (ratio < 3 || round >= 15)) return { ratio, blows };
     if (attack.quick && round >= 1 && ratio < 3) return { ratio, blows };
   }
+}
+
+/** The victim is as it was before: only the canary's connection, no stream, no timer or socket, and little memory. */
+export async function expectNothingLeft(arena: Arena): Promise<Awaited<ReturnType<Arena['aftermath']>>> {
+  const after = await arena.aftermath();
+  const { connections, streams, left, mishaps } = after;
+  expect({ connections, streams, left, mishaps }).toEqual({
+    connections: 1,
+    streams: 0,
+    left: {},
+    mishaps: [],
+  });
+  expect(after.held).toBeLessThan(keptBytes);
+  return after;
 }
