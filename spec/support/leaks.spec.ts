@@ -21,7 +21,9 @@ describe('the Jest environment', () => {
   let run: FixtureRun;
 
   beforeAll(async () => {
-    run = await runFixtures([...Object.keys(leaks), 'clean'], { RXMUX_LEAK_GRACE_MS: '200' });
+    run = await runFixtures([...Object.keys(leaks), 'clean', 'context', 'context-again'], {
+      RXMUX_LEAK_GRACE_MS: '200',
+    });
   }, 60_000);
 
   it.each(Object.entries(leaks))('fails a file for its leftovers: %s', (name, sentences) => {
@@ -38,6 +40,10 @@ describe('the Jest environment', () => {
 
   it('passes a file that tidies up, though the files before it in the same process did not', () => {
     expect(run.files.get('clean')).toEqual({ passed: true, message: '' });
+  });
+
+  it.each(['context', 'context-again'])('takes off the contexts that other files left on: %s', (name) => {
+    expect(run.files.get(name)).toEqual({ passed: true, message: '' });
   });
 
   it('fails the run, and counts a file that failed outside its tests', () => {
