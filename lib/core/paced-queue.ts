@@ -35,7 +35,6 @@ export abstract class PacedQueue<T> implements Delivery {
   #head = 0;
   #reader: Subscriber<T> | null = null;
   #waiter: Waiter<T> | null = null;
-  #observable: Observable<T> | null = null;
   /** The value being delivered, or held. */
   #current: T | undefined = undefined;
   #holds = 0;
@@ -61,8 +60,8 @@ export abstract class PacedQueue<T> implements Delivery {
 
   /** One subscriber at a time. Delivery starts on the microtask after subscribing, never inside it. */
   get values$(): Observable<T> {
-    this.#observable ??= new Observable((subscriber) => this.#attach(subscriber));
-    return this.#observable;
+    // Made anew each time: most are subscribed to once, and an idle stream need not carry it.
+    return new Observable((subscriber) => this.#attach(subscriber));
   }
 
   /** Values that nobody has been given yet. */

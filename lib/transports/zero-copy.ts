@@ -5,7 +5,7 @@ import type { Duplex } from 'node:stream';
 const firstSlabBytes = 64 * 1024;
 /** Each slab is twice the last one, up to this: a connection that is idle or slow costs little. */
 const mostSlabBytes = 1024 * 1024;
-const readBytes = 128 * 1024;
+const readBytes = 64 * 1024;
 /** Below this the rest of a slab is left: tiny reads cost more than the memory. */
 const leastReadBytes = 16 * 1024;
 
