@@ -142,7 +142,8 @@ export class LimitedStream extends ForwardingStream {
       });
     }
     const waits = this.#waits;
-    const wait = this.#waiting.wait(ms, () => {
+    let wait: Wait | null = null;
+    wait = this.#waiting.wait(ms, () => {
       if (wait !== null) waits.delete(wait);
       task();
     });

@@ -213,6 +213,23 @@ describe('limit', () => {
     await finish(client, server);
   });
 
+  it('gives out at once what waits when the connection is over', async () => {
+    const { client, server } = two();
+    const clock = new ManualClock();
+    const slow = server.pipe(limit({ perStream: { rate: 100 }, clock }));
+    const streams = [client.newStream(), client.newStream()];
+    for (const stream of streams) void stream.send(new Uint8Array(50_000));
+    const [read, observed] = [await next(slow), await next(slow)];
+    for (const there of [read, observed]) await Promise.all([there.end(), there.closed]);
+    await Promise.all([client.close(), server.closed]);
+    let bytes = 0;
+    for await (const chunk of read) bytes += chunk.byteLength;
+    await observed.data$.forEach((chunk) => {
+      bytes += chunk.byteLength;
+    });
+    expect([bytes, clock.pending]).toEqual([100_000, 0]);
+  });
+
   it('resets a stream on which nothing moves, and only that', async () => {
     const { client, server } = two();
     echo(server);
