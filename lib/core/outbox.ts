@@ -36,7 +36,8 @@ class Waiter implements Deferred<void> {
   }
 }
 
-interface RoomWaiter {
+/** Who waits for room: told within the turn in which there is some. */
+export interface RoomWaiter {
   readonly bytes: number;
   resolve(): void;
   reject(error: unknown): void;
@@ -180,15 +181,22 @@ export class Outbox {
   }
 
   /**
-   * Null if `bytes` more have room now, else a promise for it. Waiting for more than half of the window could be for ever,
-   * since the reader returns credit by halves: that much is enough.
+   * False if the waiter's bytes have room now; otherwise it is told once they have. Waiting for more than half of the
+   * window could be for ever, since the reader returns credit by halves: that much is enough.
    */
+  waitsForRoom(waiter: RoomWaiter): boolean {
+    if (this.#hasRoomFor(waiter.bytes)) return false;
+    this.#room ??= [];
+    this.#room.push(waiter);
+    this.#owner.outboxThirsty();
+    return true;
+  }
+
+  /** The same with a promise, or null if there is room now. */
   room(bytes: number): Promise<void> | null {
     if (this.#hasRoomFor(bytes)) return null;
     return new Promise((resolve, reject) => {
-      this.#room ??= [];
-      this.#room.push({ bytes, resolve, reject });
-      this.#owner.outboxThirsty();
+      this.waitsForRoom({ bytes, resolve, reject });
     });
   }
 

@@ -1,20 +1,9 @@
 import type { ByteSource, Chunk, SendOptions, SubscribableLike } from '../api.js';
 import { onAbort } from './abort.js';
-import { describe, isChunk, join, toBytes } from './bytes.js';
+import { describe, isChunk, toBytes } from './bytes.js';
 import { enter, leave } from './hold.js';
 import { defaultUnpaced, type Outbox, type Unpaced } from './outbox.js';
-import { isThenable } from './promises.js';
-
-/** One pull of a source, whatever its form. */
-interface Puller {
-  next(): Result | PromiseLike<Result>;
-  /** Tells the source that no more is wanted. */
-  close(reason: unknown): unknown;
-}
-interface Result {
-  readonly done?: boolean | undefined;
-  readonly value?: Chunk | Chunk[] | undefined;
-}
+import { type Pull, type Pulled, Pump } from './pump.js';
 
 /**
  * Moves a source into a sending half, to its end, and resolves when its last byte has been taken. A pullable source is
@@ -32,7 +21,7 @@ export function takeFrom(outbox: Outbox, source: ByteSource, options: SendOption
   >;
   return typeof form.subscribe === 'function'
     ? observe(outbox, form as SubscribableLike<Chunk>, options)
-    : pull(outbox, pullerOf(form), options.signal);
+    : new Pump(outbox, pulledOf(form), options.signal).finished;
 }
 
 /** A source that is none is the caller's mistake. */
@@ -49,9 +38,9 @@ export function checkSource(source: unknown): void {
   );
 }
 
-function pullerOf(
+function pulledOf(
   form: Partial<AsyncIterable<Chunk> & Iterable<Chunk> & Pick<ReadableStream<Chunk>, 'getReader'>>,
-): Puller {
+): Pulled {
   // The platform's streams are iterable too, but only a reader can cancel while it waits.
   const iterator =
     form instanceof ReadableStream
@@ -59,100 +48,15 @@ function pullerOf(
       : (form[Symbol.asyncIterator]?.() ?? form[Symbol.iterator]?.());
   if (iterator !== undefined) {
     return {
-      next: () => iterator.next() as Result | PromiseLike<Result>,
+      next: () => iterator.next() as Pull | PromiseLike<Pull>,
       close: () => iterator.return?.(),
     };
   }
   const reader = (form as ReadableStream<Chunk>).getReader();
   return {
-    next: () => reader.read() as Promise<Result>,
+    next: () => reader.read() as Promise<Pull>,
     close: (reason) => reader.cancel(reason).then(() => reader.releaseLock()),
   };
-}
-
-async function pull(outbox: Outbox, source: Puller, signal: AbortSignal | undefined): Promise<void> {
-  let lastBytes = 0;
-  let exhausted = false;
-  const stopper = new Stopper(outbox, signal);
-  try {
-    for (;;) {
-      // With room for another like the last one, a source of even chunks is never more than the window ahead.
-      const room = outbox.room(lastBytes);
-      if (room !== null) await stopper.unless(room);
-      stopper.check();
-      const next = source.next();
-      let result: Result;
-      try {
-        result = isThenable(next) ? await stopper.unless(next) : next;
-      } catch (error) {
-        exhausted = !stopper.hasStopped;
-        throw error;
-      }
-      if (result.done) {
-        exhausted = true;
-        return;
-      }
-      if (outbox.refusal !== undefined) throw outbox.refusal;
-      const value = result.value as Chunk | Chunk[];
-      const bytes = Array.isArray(value) ? join(value.map(toBytes)) : toBytes(value);
-      lastBytes = bytes.byteLength;
-      outbox.take(bytes);
-    }
-  } catch (error) {
-    if (!exhausted) closeQuietly(source, error);
-    throw error;
-  } finally {
-    stopper.leave();
-  }
-}
-
-/** Ends every wait of a pull when the stream fails or the signal is aborted, however long the source is silent. */
-class Stopper {
-  hasStopped = false;
-  readonly #outbox: Outbox;
-  readonly #forget: () => void;
-  #reason: unknown = undefined;
-  #reject: ((reason: unknown) => void) | null = null;
-
-  constructor(outbox: Outbox, signal: AbortSignal | undefined) {
-    this.#outbox = outbox;
-    outbox.onFail.add(this.#stop);
-    this.#forget = onAbort(signal, this.#stop);
-    if (outbox.hasFailed) this.#stop(outbox.error);
-  }
-
-  check(): void {
-    if (this.hasStopped) throw this.#reason;
-  }
-
-  /** `promise`, or the reason to stop if that comes first. */
-  unless<T>(promise: PromiseLike<T>): Promise<T> {
-    return new Promise((resolve, reject) => {
-      if (this.hasStopped) reject(this.#reason);
-      this.#reject = reject;
-      promise.then(resolve, reject);
-    });
-  }
-
-  leave(): void {
-    this.#reject = null;
-    this.#outbox.onFail.delete(this.#stop);
-    this.#forget();
-  }
-
-  readonly #stop = (reason: unknown): void => {
-    if (this.hasStopped) return;
-    this.hasStopped = true;
-    this.#reason = reason;
-    this.#reject?.(reason);
-  };
-}
-
-/** A source that fails to close has nothing more to say to us: the first error counts. */
-function closeQuietly(source: Puller, reason: unknown): void {
-  try {
-    Promise.resolve(source.close(reason)).catch(() => {});
-  } catch {}
 }
 
 function observe(outbox: Outbox, source: SubscribableLike<Chunk>, options: SendOptions): Promise<void> {

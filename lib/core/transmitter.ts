@@ -209,7 +209,9 @@ export class Transmitter {
   }
 
   #collect(): void {
-    while (this.writer.bytes < batchBytes) {
+    // Sources are pulled while a batch is made: what a stream may have queued bounds that too.
+    const most = Math.min(batchBytes, this.#host.limits.streamQueueBytes);
+    while (this.writer.bytes < most) {
       const opening = this.#nextOpening();
       if (opening !== undefined) {
         this.#visit(opening, openingBytes);

@@ -9,6 +9,23 @@ const readBytes = 128 * 1024;
 /** Below this the rest of a slab is left: tiny reads cost more than the memory. */
 const leastReadBytes = 16 * 1024;
 
+/**
+ * Memory of V8's young generation to use up for each MiB of slabs. V8 counts slabs as memory of the old generation until a
+ * collection of the young one frees them, and a receiver of bytes alone hardly ever causes one: a process with a small heap
+ * is collected in full for every 20 MiB then, which costs more than to receive them (measured: 2.4 times the CPU).
+ */
+const wornPerMiB = 8;
+const wornSlots = 8000;
+
+/** Uses up a little of the young generation, in pieces that need no page of their own. */
+function wear(bytes: number): void {
+  for (let left = (wornPerMiB * bytes) / mostSlabBytes; left >= 1; left--) kept.last = new Array(wornSlots);
+  kept.last = null;
+}
+
+/** Where an allocation is kept from being optimised away. */
+const kept: { last: unknown } = { last: null };
+
 type OnRead = (chunk: Uint8Array) => void;
 
 /** The members of a socket by which Node's own `onread` option works. They are not public: looked for, never assumed. */
@@ -58,6 +75,7 @@ export function readInPlace(duplex: Duplex, onRead: OnRead): boolean {
       const bytes = Math.min(2 * slab.byteLength, mostSlabBytes);
       slab = new Uint8Array(Buffer.allocUnsafeSlow(bytes).buffer);
       used = 0;
+      wear(bytes);
     }
     return slab.subarray(used, Math.min(used + readBytes, slab.byteLength));
   };

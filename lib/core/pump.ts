@@ -1,0 +1,137 @@
+import type { Chunk } from '../api.js';
+import { onAbort } from './abort.js';
+import { join, toBytes } from './bytes.js';
+import type { Outbox, RoomWaiter } from './outbox.js';
+import { type Deferred, deferred, isThenable } from './promises.js';
+
+/** A source that is pulled, whatever its form. */
+export interface Pulled {
+  next(): Pull | PromiseLike<Pull>;
+  /** Tells the source that no more is wanted. */
+  close(reason: unknown): unknown;
+}
+
+export interface Pull {
+  readonly done?: boolean | undefined;
+  readonly value?: Chunk | Chunk[] | undefined;
+}
+
+/**
+ * Moves a pulled source into a sending half while there is room, to its end. A source that answers at once is pulled
+ * within the turn in which there is room again, so that several chunks go out in one write.
+ *
+ *     room ──▶ pull ──▶ take ──▶ room …        waiting for room, or for the source, costs nothing
+ *                └──▶ done: resolved           failed or aborted meanwhile: the source is closed, rejected
+ */
+export class Pump implements RoomWaiter {
+  /** With room for another chunk like the last one, a source of even chunks is never more than the window ahead. */
+  bytes = 0;
+  readonly #outbox: Outbox;
+  readonly #source: Pulled;
+  readonly #result: Deferred<void> = deferred();
+  readonly #forget: () => void;
+  /** In the source's own code, or waiting for its answer. */
+  #pulling = false;
+  /** In the source's own code, where it cannot be closed. */
+  #inside = false;
+  #over = false;
+  #stopped = false;
+  #reason: unknown = undefined;
+
+  constructor(outbox: Outbox, source: Pulled, signal: AbortSignal | undefined) {
+    this.#outbox = outbox;
+    this.#source = source;
+    outbox.onFail.add(this.#stop);
+    this.#forget = onAbort(signal, this.#stop);
+    if (outbox.hasFailed) this.#stop(outbox.error);
+    else this.resolve();
+  }
+
+  /** Resolves once the last byte is taken; rejects with what the source, the stream or the signal failed with. */
+  get finished(): Promise<void> {
+    return this.#result.promise;
+  }
+
+  /** There is room, or may be. */
+  resolve(): void {
+    while (!this.#over && !this.#pulling) {
+      if (!this.#outbox.waitsForRoom(this)) this.#pull();
+      else return;
+    }
+  }
+
+  reject(error: unknown): void {
+    this.#stop(error);
+  }
+
+  #pull(): void {
+    let next: Pull | PromiseLike<Pull>;
+    this.#pulling = true;
+    this.#inside = true;
+    try {
+      next = this.#source.next();
+    } catch (error) {
+      this.#inside = false;
+      this.#settle(this.#stopped ? this.#reason : error);
+      return;
+    }
+    this.#inside = false;
+    if (this.#stopped) this.#abandon(this.#reason);
+    else if (isThenable(next)) {
+      next.then(
+        (result) => {
+          this.#take(result);
+          this.resolve();
+        },
+        (error: unknown) => this.#settle(error),
+      );
+    } else this.#take(next);
+  }
+
+  #take({ done, value }: Pull): void {
+    this.#pulling = false;
+    if (this.#over) return;
+    if (done) {
+      this.#settle();
+      return;
+    }
+    const refusal = this.#outbox.refusal;
+    if (refusal !== undefined) {
+      this.#abandon(refusal);
+      return;
+    }
+    try {
+      const bytes = Array.isArray(value) ? join(value.map(toBytes)) : toBytes(value as Chunk);
+      this.bytes = bytes.byteLength;
+      this.#outbox.take(bytes);
+    } catch (error) {
+      this.#abandon(error);
+    }
+  }
+
+  readonly #stop = (reason: unknown): void => {
+    if (this.#over || this.#stopped) return;
+    this.#stopped = true;
+    this.#reason = reason;
+    if (!this.#inside) this.#abandon(reason);
+  };
+
+  /** The source has more to give, and nobody takes it. */
+  #abandon(reason: unknown): void {
+    if (this.#over) return;
+    this.#settle(reason);
+    // A source that fails to close has nothing more to say to us: the first error counts.
+    try {
+      Promise.resolve(this.#source.close(reason)).catch(() => {});
+    } catch {}
+  }
+
+  #settle(...failure: [] | [unknown]): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.#outbox.onFail.delete(this.#stop);
+    this.#forget();
+    if (failure.length === 0) this.#result.resolve();
+    else this.#result.reject(failure[0]);
+  }
+}
