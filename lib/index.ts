@@ -15,7 +15,7 @@ export { type InterceptHooks, intercept } from './wrappers/intercept.js';
 export { join } from './wrappers/join.js';
 export { type ByteLimits, type LimitOptions, limit } from './wrappers/limit.js';
 export { type Meter, meter, prometheusContentType } from './wrappers/meter.js';
-export { readTrace, type Trace } from './wrappers/read-trace.js';
+export { readTrace, type Trace, type TracedConnection } from './wrappers/read-trace.js';
 export {
   isSecretName,
   type RedactOptions,

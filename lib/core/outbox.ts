@@ -212,6 +212,11 @@ export class Outbox {
       this.#ending = true;
       this.trailers = trailers;
       this.#owner.outboxReady();
+      // A source that waits for room would wait for ever: there is none behind the end.
+      const room = this.#room;
+      this.#room = null;
+      if (room !== null) for (const waiter of room) waiter.reject(this.refusal);
+      this.#letGo();
     }
     return this.#ended ? done : this.#reached(this.bytesOut + this.queued + 1);
   }

@@ -43,6 +43,15 @@ export class AcceptQueue extends PacedQueue<Stream> {
     this.#sources.delete(source);
   }
 
+  /** A reader that gives up before a stream has come takes none any more. */
+  override read(signal?: AbortSignal): Promise<Stream | null> {
+    const reading = super.read(signal);
+    reading.catch(() => {
+      if (!this.hasReader) this.abandoned();
+    });
+    return reading;
+  }
+
   /** No more streams come, once those in the making are decided. */
   finish(): void {
     this.#isLast = true;
@@ -97,7 +106,8 @@ export class AcceptQueue extends PacedQueue<Stream> {
       this.#give(admitted, release);
       return;
     }
-    if (++this.#deciding < mostDeciding) release();
+    // What is decided and waits is behind a reader who is holding: the rest stays where it is bounded.
+    if (++this.#deciding < mostDeciding && this.waiting === 0) release();
     admitted.then(
       (decided) => this.#decided(decided, release),
       (error: unknown) => {
@@ -118,7 +128,13 @@ export class AcceptQueue extends PacedQueue<Stream> {
     else {
       this.#holds.set(stream, release);
       this.push(stream);
+      if (this.waiting > 0) stream.closed.catch(() => this.#withdraw(stream));
     }
+  }
+
+  /** One that is over before its turn has come is given to nobody. */
+  #withdraw(stream: Stream): void {
+    if (this.remove(stream)) this.released(stream);
   }
 }
 

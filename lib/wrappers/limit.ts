@@ -3,7 +3,7 @@ import { type Clock, systemClock } from '../core/clock.js';
 import { StreamError } from '../core/errors.js';
 import { FailedStream } from './failed-stream.js';
 import { InterceptedProvider } from './intercept.js';
-import { LimitedStream, type Meter, type Waiting } from './limited-stream.js';
+import { LimitedStream, type Meter, type Wait, type Waiting } from './limited-stream.js';
 import { Pace } from './pace.js';
 
 /** What comes in and what goes out are counted apart. */
@@ -59,8 +59,8 @@ class Limiter implements Waiting {
   readonly #clock: Clock;
   readonly #connection: { in: Meter | null; out: Meter | null };
   readonly #open: Map<Stream, Idle> = new Map();
-  /** What waits for its time, with its timer. */
-  readonly #waiting: Set<{ readonly task: () => void; readonly cancel: () => void }> = new Set();
+  /** What waits for its time. */
+  readonly #waits: Set<Wait> = new Set();
   #cancelTick: (() => void) | null = null;
   #isOver = false;
 
@@ -105,17 +105,19 @@ class Limiter implements Waiting {
     return new LimitedStream(stream, meters, this);
   }
 
-  wait(ms: number, task: () => void): void {
+  wait(ms: number, task: () => void): Wait | null {
     if (this.#isOver) {
       task();
-      return;
+      return null;
     }
-    const cancel = this.#clock.after(ms, () => {
-      this.#waiting.delete(waiting);
-      task();
-    });
-    const waiting = { task, cancel };
-    this.#waiting.add(waiting);
+    const end = (): void => {
+      cancel();
+      if (this.#waits.delete(wait)) task();
+    };
+    const cancel = this.#clock.after(ms, end);
+    const wait = { end };
+    this.#waits.add(wait);
+    return wait;
   }
 
   #meter(stream: Stream, direction: 'in' | 'out'): Meter {
@@ -173,11 +175,7 @@ class Limiter implements Waiting {
   #finish(): void {
     this.#isOver = true;
     this.#cancelTick?.();
-    for (const { task, cancel } of [...this.#waiting]) {
-      cancel();
-      task();
-    }
-    this.#waiting.clear();
+    for (const wait of [...this.#waits]) wait.end();
   }
 }
 

@@ -1,7 +1,9 @@
 import { Observable } from 'rxjs';
-import type { ByteSource, Chunk, SendOptions, Stream } from '../api.js';
+import type { ByteSource, Chunk, ResetCode, SendOptions, Stream } from '../api.js';
 import { toBytes } from '../core/bytes.js';
+import { StreamError } from '../core/errors.js';
 import { hold } from '../core/hold.js';
+import { abortable, handled } from '../core/promises.js';
 import { checkSource } from '../core/source.js';
 import { iterate, readableOf, writableOf } from '../core/views.js';
 import { ForwardingStream } from './forwarding-stream.js';
@@ -13,11 +15,20 @@ export interface Meter {
   charge(bytes: number): number;
 }
 
+/** Something that waits for its time. */
+export interface Wait {
+  /** Its time has come, or it need not wait any more. */
+  end(): void;
+}
+
 /** What the streams of one connection share. */
 export interface Waiting {
-  /** Calls `task` after so many milliseconds, or when the connection is over. */
-  wait(ms: number, task: () => void): void;
+  /** Calls `task` after so many milliseconds, or when the connection is over: null if that is now. */
+  wait(ms: number, task: () => void): Wait | null;
 }
+
+/** Of the reading side, whose last bytes keep to the rate though the stream is closed, or of the sending one. */
+type Side = 'reading' | 'sending';
 
 /**
  * A stream whose bytes are counted and paced, both ways. What goes too fast is not kept: its source is pulled later, its
@@ -28,8 +39,12 @@ export class LimitedStream extends ForwardingStream {
   readonly #out: Meter;
   readonly #waiting: Waiting;
   readonly #pacer: Pacer;
+  /** What waits for its time now; null if nothing ever did. */
+  #waits: Map<Wait, Side> | null = null;
   /** A read that came too early waits for this. */
   #paused: Promise<void> | null = null;
+  /** One does. */
+  #isReading = false;
   #readable: ReadableStream<Uint8Array> | null = null;
   #writable: WritableStream<Chunk> | null = null;
 
@@ -40,49 +55,103 @@ export class LimitedStream extends ForwardingStream {
     this.#waiting = waiting;
     this.#pacer = {
       charge: (bytes) => this.#out.charge(bytes),
-      wait: (ms, task) => waiting.wait(ms, task),
+      wait: (ms, task) => this.#wait('sending', ms, task),
     };
   }
 
   override get data$(): Observable<Uint8Array> {
-    return new Observable((subscriber) =>
-      this.inner.data$.subscribe({
+    return new Observable((subscriber) => {
+      let isOver = false;
+      const subscription = this.inner.data$.subscribe({
         next: (chunk) => {
           const ms = this.#in.charge(chunk.byteLength);
           if (ms < 0) return;
           subscriber.next(chunk);
-          if (ms > 0) this.#waiting.wait(ms, hold());
+          if (ms > 0) this.#wait('reading', ms, hold());
         },
-        error: (error: unknown) => subscriber.error(error),
-        complete: () => subscriber.complete(),
-      }),
-    );
-  }
-
-  override read(options?: { signal?: AbortSignal }): Promise<Uint8Array | null> {
-    if (this.#paused === null) return this.#read(options);
-    return this.#paused.then(() => this.read(options));
-  }
-
-  #read(options?: { signal?: AbortSignal }): Promise<Uint8Array | null> {
-    const reading = this.inner.read(options).then((chunk) => {
-      const ms = chunk === null ? 0 : this.#in.charge(chunk.byteLength);
-      // The bytes beyond the limit are as lost as those behind them.
-      if (ms < 0) return this.inner.read();
-      if (ms > 0) this.#pause(ms);
-      return chunk;
+        error: (error: unknown) => {
+          isOver = true;
+          subscriber.error(error);
+        },
+        complete: () => {
+          isOver = true;
+          subscriber.complete();
+        },
+      });
+      return () => {
+        subscription.unsubscribe();
+        if (!isOver) this.#end('reading');
+      };
     });
-    reading.catch(() => {});
-    return reading;
+  }
+
+  override read({ signal }: { signal?: AbortSignal } = {}): Promise<Uint8Array | null> {
+    return handled(this.#paused === null ? this.#read(signal) : this.#readLater(this.#paused, signal));
+  }
+
+  async #readLater(paused: Promise<void>, signal: AbortSignal | undefined): Promise<Uint8Array | null> {
+    if (this.#isReading) {
+      const message = `stream ${this.id} has a reader already, which waits for the rate it is limited to`;
+      throw new StreamError('locked', message, { streamId: this.id });
+    }
+    this.#isReading = true;
+    try {
+      await (signal === undefined ? paused : abortable(paused, signal));
+    } finally {
+      this.#isReading = false;
+    }
+    return this.#read(signal);
+  }
+
+  async #read(signal: AbortSignal | undefined): Promise<Uint8Array | null> {
+    const chunk = await this.inner.read(signal === undefined ? {} : { signal });
+    const ms = chunk === null ? 0 : this.#in.charge(chunk.byteLength);
+    // The bytes beyond the limit are as lost as those behind them.
+    if (ms < 0) return this.inner.read();
+    if (ms > 0) this.#pause(ms);
+    return chunk;
   }
 
   #pause(ms: number): void {
     this.#paused = new Promise((resolve) => {
-      this.#waiting.wait(ms, () => {
+      this.#wait('reading', ms, () => {
         this.#paused = null;
         resolve();
       });
     });
+  }
+
+  override stop(code?: ResetCode): void {
+    this.inner.stop(code);
+    this.#end('reading');
+  }
+
+  /** A stream that has failed makes nobody wait, and one that is closed no sender. */
+  #wait(side: Side, ms: number, task: () => void): void {
+    const { state } = this.inner;
+    if (state === 'reset' || (state === 'closed' && side === 'sending')) {
+      task();
+      return;
+    }
+    if (this.#waits === null) {
+      this.#waits = new Map();
+      const end = (): void => this.#end('sending');
+      this.inner.closed.then(end, () => {
+        end();
+        this.#end('reading');
+      });
+    }
+    const waits = this.#waits;
+    let wait: Wait | null = null;
+    wait = this.#waiting.wait(ms, () => {
+      if (wait !== null) waits.delete(wait);
+      task();
+    });
+    if (wait !== null) waits.set(wait, side);
+  }
+
+  #end(side: Side): void {
+    for (const [wait, of] of [...(this.#waits ?? [])]) if (of === side) wait.end();
   }
 
   override get readable(): ReadableStream<Uint8Array> {
@@ -103,9 +172,7 @@ export class LimitedStream extends ForwardingStream {
     const ms = this.#out.charge(toBytes(chunk).byteLength);
     const written = this.inner.write(chunk);
     if (ms <= 0) return written;
-    const paced = written.then(() => new Promise<void>((resolve) => this.#waiting.wait(ms, resolve)));
-    paced.catch(() => {});
-    return paced;
+    return handled(written.then(() => new Promise((resolve) => this.#wait('sending', ms, resolve))));
   }
 
   override get writable(): WritableStream<Chunk> {
@@ -121,6 +188,6 @@ export class LimitedStream extends ForwardingStream {
       // No chunk at all: the stream says so itself.
     }
     this.inner.next(chunk);
-    if (ms > 0) this.#waiting.wait(ms, hold());
+    if (ms > 0) this.#wait('sending', ms, hold());
   }
 }

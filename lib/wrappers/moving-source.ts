@@ -11,7 +11,7 @@ export interface Recorder {
 
 /** A source that goes on where it was, when the stream which it is sent to is replaced by another. */
 export interface MovingSource {
-  /** It has given all. */
+  /** It has given all. One that has failed has not: the next attempt gets its error. */
   readonly isExhausted: boolean;
   /** What to send to the next stream; the one before gets no more. */
   attempt(): ByteSource;
@@ -56,6 +56,7 @@ class MovingPull implements MovingSource {
   #attempts = 0;
   /** A pull on its way, which the next attempt takes over. */
   #pending: PromiseLike<Result> | null = null;
+  #hasFailed = false;
 
   constructor(source: ByteSource, recorder: Recorder) {
     this.#source = pullerOf(source);
@@ -78,6 +79,7 @@ class MovingPull implements MovingSource {
   close(): void {
     if (this.isExhausted) return;
     this.isExhausted = true;
+    if (this.#hasFailed) return;
     try {
       Promise.resolve(this.#source.return?.()).catch(() => {});
     } catch {
@@ -98,7 +100,8 @@ class MovingPull implements MovingSource {
         return this.#took(value);
       },
       (error: unknown) => {
-        if (number === this.#attempts) this.isExhausted = true;
+        // It stays pending: a further attempt fails with it too, instead of finding an end.
+        this.#hasFailed = true;
         throw error;
       },
     );
@@ -164,7 +167,6 @@ class MovingPush implements MovingSource {
     };
     const error = (reason: unknown): void => {
       this.#error = { reason };
-      this.isExhausted = true;
       this.#observer?.error?.(reason);
     };
     const complete = (): void => {

@@ -51,11 +51,13 @@ function sizeOf(value: Chunk | Chunk[]): number {
 
 function pull(source: Puller, pacer: Pacer): AsyncIterable<Chunk | Chunk[]> {
   let debt = 0;
+  let isClosed = false;
   const charged = (result: Result): Result => {
     if (!result.done && result.value !== undefined) debt = pacer.charge(sizeOf(result.value));
     return result;
   };
   const next = (): Result | PromiseLike<Result> => {
+    if (isClosed) return { done: true };
     if (debt > 0) {
       const ms = debt;
       debt = 0;
@@ -65,7 +67,13 @@ function pull(source: Puller, pacer: Pacer): AsyncIterable<Chunk | Chunk[]> {
     return 'then' in result ? result.then(charged) : charged(result);
   };
   // Pulled without a promise where the source gives none: `send()` takes either.
-  const iterator = { next, return: async () => void (await source.return?.()) };
+  const iterator = {
+    next,
+    return: async () => {
+      isClosed = true;
+      await source.return?.();
+    },
+  };
   return { [Symbol.asyncIterator]: () => iterator as unknown as AsyncIterator<Chunk | Chunk[]> };
 }
 

@@ -1,4 +1,5 @@
 import type { Provider, Stream } from '../api.js';
+import { StreamError } from '../core/errors.js';
 import { ForwardingStream } from './forwarding-stream.js';
 
 /** One connection of a span, and what it has done for it. */
@@ -37,7 +38,7 @@ export class Member implements SpanMember {
   #bytesIn = 0;
   #bytesOut = 0;
   readonly #counted: Set<Stream> = new Set();
-  readonly #remote: WeakMap<Stream, Stream> = new WeakMap();
+  readonly #renumbered: WeakMap<Stream, Stream> = new WeakMap();
 
   constructor(provider: Provider, number: number) {
     this.provider = provider;
@@ -65,19 +66,24 @@ export class Member implements SpanMember {
     return this.number * idsPerMember + id;
   }
 
-  /** A stream that the peer opened, under its id in the span. */
-  remote(stream: Stream): Stream {
+  /** A stream that the span did not open, under its id there: the peer did, or somebody else here. */
+  renumbered(stream: Stream): Stream {
     if (this.number === 0) return stream;
-    let shown = this.#remote.get(stream);
+    let shown = this.#renumbered.get(stream);
     if (shown === undefined) {
       shown = new RenumberedStream(stream, this.idOf(stream.id));
-      this.#remote.set(stream, shown);
+      this.#renumbered.set(stream, shown);
     }
     return shown;
   }
 
+  /** Why it opened no stream. One that is full has room again later; one that is closing has not. */
+  hasRefused(error: unknown): void {
+    if (StreamError.is(error) && error.code === 'closed') this.isGoingAway = true;
+  }
+
   /** Follows a stream to its end. */
-  count(stream: Stream): void {
+  count(stream: Stream, isFailure: (error: unknown) => boolean = () => true): void {
     if (this.#counted.has(stream)) return;
     this.#counted.add(stream);
     const over = (): void => {
@@ -86,9 +92,9 @@ export class Member implements SpanMember {
       this.#bytesIn += bytesIn;
       this.#bytesOut += bytesOut;
     };
-    stream.closed.then(over, () => {
+    stream.closed.then(over, (error: unknown) => {
       over();
-      this.failed++;
+      if (isFailure(error)) this.failed++;
     });
   }
 }

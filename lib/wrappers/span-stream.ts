@@ -56,7 +56,8 @@ export class SpanStream implements Stream, Recorder {
   #stopped: { readonly code: ResetCode | undefined } | null = null;
   /** All that was kept is with the present inner stream. */
   #replayed: Promise<unknown> = Promise.resolve();
-  #label: string | undefined;
+  /** When it was opened first, once it is somewhere else. */
+  #openedAt: number | undefined;
   #failure: StreamError | undefined;
   #reply: Promise<StreamHeaders> | null = null;
   #trailers: Promise<StreamHeaders | undefined> | null = null;
@@ -89,6 +90,8 @@ export class SpanStream implements Stream, Recorder {
     if (this.#isSettled || !StreamError.is(error) || !error.retryable || this.#kept === null) return false;
     const next = this.#reopen();
     if (next === null) return false;
+    this.#openedAt ??= inner.stats.openedAt;
+    next.label = inner.label;
     this.#inner = next;
     this.#replay(next, this.#kept);
     this.#watch(next);
@@ -130,21 +133,18 @@ export class SpanStream implements Stream, Recorder {
   }
 
   #replay(inner: Stream, kept: readonly Uint8Array[]): void {
-    if (this.#label !== undefined) inner.label = this.#label;
     const writes = kept.map((bytes) => inner.write(bytes.slice()));
     if (this.#stopped !== null) inner.stop(this.#stopped.code);
     let end = this.#end;
+    const whole = [...this.#sendings].filter(({ source }) => source.isExhausted);
     for (const sending of this.#sendings) {
       const { source, options } = sending;
-      if (!source.isExhausted) sending.promise = inner.send(source.attempt(), options);
-      else if (options.end !== false) end ??= { trailers: undefined };
+      if (!source.isExhausted) sending.promise = handled(inner.send(source.attempt(), options));
     }
+    if (whole.some(({ options }) => options.end !== false)) end ??= { trailers: undefined };
     if (end !== null) writes.push(inner.end(end.trailers));
     this.#replayed = handled(Promise.all(writes));
-    for (const sending of this.#sendings) {
-      if (sending.source.isExhausted) sending.promise = this.#replayed.then(() => {});
-      void handled(sending.promise);
-    }
+    for (const sending of whole) sending.promise = handled(this.#replayed.then(() => {}));
   }
 
   /** The error for our user: one whose bytes are gone cannot be tried again by us, nor safely by others. */
@@ -178,7 +178,6 @@ export class SpanStream implements Stream, Recorder {
   }
 
   set label(label: string) {
-    this.#label = label;
     this.#inner.label = label;
   }
 
@@ -225,7 +224,11 @@ export class SpanStream implements Stream, Recorder {
   }
 
   get stats(): StreamStats {
-    return this.#inner.stats;
+    const { stats } = this.#inner;
+    const openedAt = this.#openedAt;
+    if (openedAt === undefined) return stats;
+    const { bytesIn, bytesOut, queuedIn, queuedOut, receiveWindow, sendWindow, blockedOn } = stats;
+    return { bytesIn, bytesOut, queuedIn, queuedOut, receiveWindow, sendWindow, openedAt, blockedOn };
   }
 
   get reply(): Promise<StreamHeaders> {
@@ -257,18 +260,29 @@ export class SpanStream implements Stream, Recorder {
     if (this.#isSettled) return this.#inner.data$;
     return new Observable((subscriber) => {
       let subscription: Subscription | undefined;
+      let isOver = false;
       const attach = (inner: Stream): void => {
         subscription = inner.data$.subscribe({
           next: (chunk) => subscriber.next(chunk),
           error: (error: unknown) => {
             if (this.isReplaced(inner, error)) attach(this.#inner);
-            else subscriber.error(this.#reason(error));
+            else {
+              isOver = true;
+              subscriber.error(this.#reason(error));
+            }
           },
-          complete: () => subscriber.complete(),
+          complete: () => {
+            isOver = true;
+            subscriber.complete();
+          },
         });
       };
       attach(this.#inner);
-      return () => subscription?.unsubscribe();
+      return () => {
+        // Whoever leaves early has stopped, wherever the stream goes.
+        if (!isOver) this.#stopped ??= { code: undefined };
+        subscription?.unsubscribe();
+      };
     });
   }
 
@@ -375,6 +389,16 @@ export class SpanStream implements Stream, Recorder {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#inner[Symbol.asyncDispose]();
+    if (this.#isSettled) await this.#inner[Symbol.asyncDispose]();
+    else if (this.#wantsEnd) {
+      this.stop();
+      await this.closed.catch(() => {});
+    } else this.reset('cancel');
+  }
+
+  /** Our half is to end behind what was sent, here or elsewhere. */
+  get #wantsEnd(): boolean {
+    if (this.#end !== null) return true;
+    return [...this.#sendings].some(({ source, options }) => source.isExhausted && options.end !== false);
   }
 }

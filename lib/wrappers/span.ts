@@ -40,7 +40,8 @@ export interface Span extends Provider {
  * kept (64 KiB); beyond that it fails with `retryable: false`. Streams of a dead connection fail, the others go on. A
  * connection that leaves the set gets no new streams, and those it has may finish.
  *
- * `close()` and `abort()` are those of every member. A span is closed when its last member is and no further can come.
+ * `close()` and `abort()` are those of every member. A span is closed when its last member is and no further can come: with
+ * the error of that member, or of the observable if that failed while there was none.
  */
 export function span(
   providers: readonly Provider[] | Observable<readonly Provider[]>,
@@ -98,11 +99,10 @@ class SpanProvider implements Span {
       this.#change(providers);
       this.#complete();
     } else {
-      const over = (): void => this.#complete();
       const subscription = (providers as Observable<readonly Provider[]>).subscribe({
         next: (set) => this.#change(set),
-        error: over,
-        complete: over,
+        error: (error: unknown) => this.#complete(error),
+        complete: () => this.#complete(),
       });
       this.#stopListening = () => subscription.unsubscribe();
     }
@@ -141,10 +141,10 @@ class SpanProvider implements Span {
     this.#settleIfOver(error);
   }
 
-  #complete(): void {
+  #complete(error?: unknown): void {
     this.#isComplete = true;
     this.#stopListening();
-    this.#settleIfOver();
+    this.#settleIfOver(error);
   }
 
   /** Over is a span whose last member is: with its error, if it failed. */
@@ -170,10 +170,10 @@ class SpanProvider implements Span {
         if (member === null) return null;
         tried.add(member);
         const stream = member.provider.newStream(headers, options);
-        // Reset at once, and not by the caller: this connection takes no more streams.
+        // Reset at once, and not by the caller: this connection takes none, for good or for now.
         if (stream.state !== 'reset' || options.signal?.aborted) return { stream, member };
         failed = stream;
-        member.isGoingAway = true;
+        stream.closed.catch((error: unknown) => member.hasRefused(error));
       }
     };
     const outer = this.#openings;
@@ -221,7 +221,7 @@ class SpanProvider implements Span {
   #opened(stream: Stream, member: Member, result: SpanStream): void {
     this.#shown.set(stream, result);
     member.opened++;
-    member.count(stream);
+    member.count(stream, (error) => !result.isReplaced(stream, error));
   }
 
   #choose(headers: StreamHeaders, tried: ReadonlySet<Member>): Member | null {
@@ -244,7 +244,7 @@ class SpanProvider implements Span {
   }
 
   #show(stream: Stream, member: Member): Stream {
-    return stream.origin === 'local' ? (this.#shown.get(stream) ?? stream) : member.remote(stream);
+    return this.#shown.get(stream) ?? member.renumbered(stream);
   }
 
   get accept$(): Observable<Stream> {
@@ -260,7 +260,7 @@ class SpanProvider implements Span {
     if (member === undefined) return stream;
     member.accepted++;
     member.count(stream);
-    return member.remote(stream);
+    return member.renumbered(stream);
   }
 
   // ------------------------------------------------------------------ looking
@@ -332,7 +332,7 @@ class SpanProvider implements Span {
       return;
     }
     if (shown === undefined) {
-      const known = stream.origin === 'remote' ? member.remote(stream) : stream;
+      const known = member.renumbered(stream);
       subscriber.next(known === stream ? event : { ...event, stream: known });
       return;
     }
@@ -364,7 +364,10 @@ class SpanProvider implements Span {
     // First of all: whoever supplies connections is not to replace those that are closed now.
     this.#complete();
     const closing = providers.map((provider) => provider.close());
-    const all = Promise.all([...closing, this.closed]).then(() => {});
+    // One that fails on the way does not end the wait for the others.
+    const all = Promise.allSettled([...closing, this.closed]).then((ends) => {
+      for (const end of ends) if (end.status === 'rejected') throw end.reason;
+    });
     return handled(signal === undefined ? all : abortable(all, signal, () => this.abort(signal.reason)));
   }
 

@@ -81,6 +81,8 @@ export type TraceEventName = keyof TraceData;
 export type TraceEvent = {
   [Name in TraceEventName]: {
     readonly time: number;
+    /** The connection that it is about. */
+    readonly group_id: string;
     readonly name: Name;
     readonly data: TraceData[Name];
   };

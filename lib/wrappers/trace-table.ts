@@ -19,8 +19,9 @@ export interface TraceRow {
 }
 
 /**
- * The table of streams that a trace leads to, event by event: the same after a replay as it was live. Events that it does
- * not know, and streams whose beginning is not in the trace, leave it as it is.
+ * The table of streams that the events of one connection lead to, one by one: the same after a replay as it was live. Events
+ * that it does not know, and streams whose beginning is not in the trace, leave it as it is. A trace of several connections
+ * makes a table of each: `readTrace().connections`.
  */
 export class TraceTable {
   readonly rows: Map<number, TraceRow> = new Map();

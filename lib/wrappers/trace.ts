@@ -11,7 +11,10 @@ export interface TraceOptions extends RedactOptions {
   statsMs?: number;
   /** For people. */
   title?: string;
-  /** Tells the connections of one trace file apart. Default: the protocol and a number. */
+  /**
+   * What connections are called in a trace, each with a number of its own behind it, so that any number may share one
+   * file: `group: 'edge'` makes `edge-1`, `edge-2`. Default: the protocol.
+   */
   group?: string;
   /** The time of what has no time of its own, and of `statsMs`. */
   clock?: Clock;
@@ -20,7 +23,8 @@ export interface TraceOptions extends RedactOptions {
 /**
  * Writes down what happens on a connection, as JSON text sequences (RFC 7464) in the manner of qlog's main schema, with
  * event names of our own: docs/trace.md. `write` is given whole records, as many as one turn has made; secret values
- * of headers are left out. `readTrace()` reads it back.
+ * of headers are left out. Connections may share one `write`: every event says which it is about. `readTrace()` reads it
+ * back.
  */
 export function trace(write: (text: string) => void, options: TraceOptions = {}): ProviderOperator {
   return (provider) => {
@@ -29,6 +33,7 @@ export function trace(write: (text: string) => void, options: TraceOptions = {})
   };
 }
 
+/** Traced in this process; two processes that write into one file call theirs by different names. */
 let connections = 0;
 
 /** Nothing to escape, and nothing that a secret could follow: most labels are `framer#5`. */
@@ -47,6 +52,9 @@ class Tracer {
   readonly #options: TraceOptions;
   readonly #clock: Clock;
   readonly #redact: Redactor;
+  readonly #group: string;
+  /** Of every event. */
+  readonly #groupText: string;
   #text = '';
   #millisecond = -1;
   #digits = '';
@@ -59,11 +67,13 @@ class Tracer {
     this.#options = options;
     this.#clock = options.clock ?? systemClock;
     this.#redact = redactor(options);
+    this.#group = `${options.group ?? provider.info.protocol}-${++connections}`;
+    this.#groupText = `,"group_id":${JSON.stringify(this.#group)},"name":"rxmux:`;
   }
 
   start(): void {
     const { info, streams, events$, frames$, closed } = this.#provider;
-    this.#put(JSON.stringify(headerOf(this.#provider, this.#options)));
+    this.#put(JSON.stringify(headerOf(this.#provider, this.#group, this.#options)));
     const { protocol, role, local, remote, features } = info;
     this.#record(this.#clock.now(), 'connection_started', { protocol, role, local, remote, features });
     for (const stream of streams.values()) this.#opened(stream, this.#clock.now(), stream.stats.openedAt);
@@ -129,11 +139,11 @@ class Tracer {
   }
 
   #event(at: number, name: string, id: number, rest: string): void {
-    this.#put(`{"time":${this.#time(at)},"name":"rxmux:${name}","data":{"stream_id":${id}${rest}}}`);
+    this.#put(`{"time":${this.#time(at)}${this.#groupText}${name}","data":{"stream_id":${id}${rest}}}`);
   }
 
   #record(at: number, name: string, data: object): void {
-    this.#put(`{"time":${this.#time(at)},"name":"rxmux:${name}","data":${JSON.stringify(data)}}`);
+    this.#put(`{"time":${this.#time(at)}${this.#groupText}${name}","data":${JSON.stringify(data)}}`);
   }
 
   /** Milliseconds with three decimals. Most events fall into the millisecond of the one before: its digits are kept. */
@@ -185,8 +195,7 @@ class Tracer {
   }
 }
 
-function headerOf({ info }: Provider, options: TraceOptions): TraceHeader {
-  const group = options.group ?? `${info.protocol}-${++connections}`;
+function headerOf({ info }: Provider, group: string, options: TraceOptions): TraceHeader {
   return {
     file_schema: 'urn:ietf:params:qlog:file:sequential',
     serialization_format: 'application/qlog+json-seq',

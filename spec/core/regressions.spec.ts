@@ -249,6 +249,25 @@ describe('what others stumbled over', () => {
     expect(warnings).toEqual([]);
   });
 
+  test.each(['pulled', 'pushed'])('a source that an end has overtaken is told so: %s', async (how) => {
+    const limits = { windowBytes: 8192, maxWindowBytes: 8192 };
+    await withPair(async (client, server) => {
+      const [stream, other] = [client.newStream(), client.newStream()];
+      const [served, sending] = [await server.accept(), await server.accept()];
+      served?.accept();
+      void sending?.accept().send(new Uint8Array(1_000_000));
+      function* endless(): Generator<Uint8Array> {
+        for (;;) yield new Uint8Array(4096);
+      }
+      const sent = stream.send(how === 'pulled' ? endless() : other.data$, { end: false });
+      await turns(10);
+      expect(stream.stats.sendWindow).toBe(0);
+      void stream.end();
+      if (how === 'pushed') for (let count = 0; count < 2; count++) await served?.read();
+      await expect(sent).rejects.toMatchObject({ code: 'ended' });
+    }, limits);
+  });
+
   test('a reader of accept$ that left holds up nobody, even if it lets go later', async () => {
     await withPair(async (client, server) => {
       let release: () => void = ignore;

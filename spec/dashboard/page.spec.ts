@@ -238,21 +238,41 @@ describeWithPeer('the dashboard in Chromium', peers.chromium, () => {
       await page.locator('.state-tag.reset').waitFor();
       await page.waitForFunction(() => document.querySelectorAll('.scroller .state-tag.closed').length === 5);
       const live = await tableOf(page);
-      await page.evaluate((file) => {
-        const transfer = new DataTransfer();
-        transfer.items.add(new File([file], 'session.qlog'));
-        dispatchEvent(new DragEvent('drop', { dataTransfer: transfer }));
-      }, text);
-      await page.waitForSelector('.status.replay');
-      await page.locator('.replay-bar input').evaluate((input: HTMLInputElement) => {
-        input.value = '1000';
-        input.dispatchEvent(new Event('input'));
-      });
+      await replay(page, text);
       await page.waitForFunction(() => document.querySelectorAll('.scroller .state-tag.closed').length === 5);
       expect(await tableOf(page)).toEqual(live);
       await page.getByText('Back to live').click();
       await page.waitForSelector('.status.live');
       expect(await tableOf(page)).toEqual(live);
+    });
+  });
+
+  it('replays two connections that were traced into one file at once', async () => {
+    let text = '';
+    const traced = trace((records) => {
+      text += records;
+    });
+    const clients = [connect(), connect(spdy)].map(({ client, server }) => {
+      echoAll(server);
+      return client.pipe(traced);
+    });
+    await withPage(async ({ page }) => {
+      for (let i = 1; i <= 4; i++) {
+        await Promise.all(
+          clients.map(async (client, index) => {
+            const stream = client.newStream({ ':path': `/${i}` }, { label: `${i} of ${index}` });
+            void stream.send(new Uint8Array(i * 1000 + index * 77));
+            await drain(stream);
+          }),
+        );
+      }
+      await page.waitForFunction(() => document.querySelectorAll('.scroller .state-tag.closed').length === 8);
+      const live = await tablesOf(page);
+      expect(live.map((table) => table.length)).toEqual([4, 4]);
+      expect(live[0]).not.toEqual(live[1]);
+      await replay(page, text);
+      await page.waitForFunction(() => document.querySelectorAll('.scroller .state-tag.closed').length === 8);
+      expect(await tablesOf(page)).toEqual(live);
     });
   });
 
@@ -293,6 +313,33 @@ async function tableOf(page: Watched['page']): Promise<string[]> {
     ),
   );
   return texts.sort();
+}
+
+/** The table of each connection, as its card shows it. */
+async function tablesOf(page: Watched['page']): Promise<string[][]> {
+  const tables: string[][] = [];
+  for (const card of await page.locator('.card').all()) {
+    await card.click();
+    await page.locator('.card[aria-pressed="true"]').waitFor();
+    tables.push(await tableOf(page));
+    await card.click();
+    await page.locator('.card[aria-pressed="true"]').waitFor({ state: 'detached' });
+  }
+  return tables;
+}
+
+/** Drops a trace on the page, and goes to its end. */
+async function replay(page: Watched['page'], text: string): Promise<void> {
+  await page.evaluate((file) => {
+    const transfer = new DataTransfer();
+    transfer.items.add(new File([file], 'session.qlog'));
+    dispatchEvent(new DragEvent('drop', { dataTransfer: transfer }));
+  }, text);
+  await page.waitForSelector('.status.replay');
+  await page.locator('.replay-bar input').evaluate((input: HTMLInputElement) => {
+    input.value = '1000';
+    input.dispatchEvent(new Event('input'));
+  });
 }
 
 async function* endless(): AsyncGenerator<Uint8Array> {

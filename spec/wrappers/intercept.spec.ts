@@ -8,7 +8,7 @@ import {
   StreamError,
   tapProvider,
 } from 'rxmux';
-import { until } from '../conformance/wait.js';
+import { turn, until } from '../conformance/wait.js';
 import { echo, finish, next, textOf, two } from './ends.js';
 
 class Named extends ForwardingStream {}
@@ -96,6 +96,73 @@ describe('intercept', () => {
     releases[0]?.();
     await until(() => releases.length === 2, 'then the second');
     expect(asked.length).toBe(2);
+    await finish(client, server);
+  });
+
+  it('decides on no further stream for a reader who is busy, nor for one who has given up', async () => {
+    const { client, server } = two();
+    let asked = 0;
+    const guarded = server.pipe(
+      intercept({
+        accept: async (stream) => {
+          asked++;
+          return stream;
+        },
+      }),
+    );
+    const giving = new AbortController();
+    const taking = guarded.accept({ signal: giving.signal });
+    await turn();
+    giving.abort(new Error('no more'));
+    await expect(taking).rejects.toThrow('no more');
+    const streams = [client.newStream()];
+    await until(() => server.streams.size === 1, 'it is here');
+    await turn();
+    expect(asked).toBe(0);
+    let served = 0;
+    const never = new Promise<never>(() => {});
+    guarded.accept$
+      .pipe(
+        pullMap(() => {
+          served++;
+          return never;
+        }),
+      )
+      .subscribe({ error: () => {} });
+    for (let count = 0; count < 10; count++) {
+      streams.push(client.newStream());
+      await until(() => server.streams.size === streams.length, 'it is here');
+      await turn();
+    }
+    // One is served, one waits for its turn, and one for that.
+    expect([served, asked]).toEqual([1, 3]);
+    await finish(client, server);
+  });
+
+  it('gives nobody a stream that was over before its turn', async () => {
+    const { client, server } = two();
+    const guarded = server.pipe(intercept({ accept: async (stream) => stream }));
+    const releases: (() => void)[] = [];
+    const taken: number[] = [];
+    guarded.accept$
+      .pipe(
+        pullMap((stream) => {
+          taken.push(stream.id);
+          return new Promise<void>((resolve) => releases.push(resolve));
+        }),
+      )
+      .subscribe({ error: () => {} });
+    client.newStream();
+    await until(() => taken.length === 1, 'the first is served');
+    const [reset, kept] = [client.newStream(), client.newStream()];
+    await until(() => server.streams.size === 3, 'all are here');
+    await turn();
+    reset.reset();
+    await until(() => server.streams.size === 2, 'one is over');
+    await turn();
+    releases[0]?.();
+    await until(() => releases.length === 2, 'the next is served');
+    expect(taken).toEqual([1, kept.id]);
     await finish(client, server);
   });
 

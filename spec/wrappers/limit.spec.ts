@@ -1,6 +1,6 @@
 import { limit, type Stream, StreamError } from 'rxmux';
 import { Pace } from '../../lib/wrappers/pace.js';
-import { until } from '../conformance/wait.js';
+import { fate, turn, until } from '../conformance/wait.js';
 import { ManualClock } from '../support/manual-clock.js';
 import { echo, finish, next, textOf, two } from './ends.js';
 
@@ -130,6 +130,104 @@ describe('limit', () => {
     await until(() => received > before, 'more comes in time');
     await finish(client, server);
     expect(clock.pending).toBe(0);
+  });
+
+  it('makes nobody wait for its rate on a stream that is over', async () => {
+    const { client, server } = two();
+    const clock = new ManualClock();
+    const slow = server.pipe(limit({ perStream: { rate: 100 }, clock }));
+    const stream = client.newStream();
+    void stream.send(new Uint8Array(30_000), { end: false });
+    const there = await next(slow);
+    expect((await there.read())?.byteLength).toBeGreaterThan(1000);
+    const giving = new AbortController();
+    const given = there.read({ signal: giving.signal });
+    expect(await failureOf(there.read())).toMatchObject({ code: 'locked' });
+    giving.abort(new Error('too slow'));
+    await expect(given).rejects.toThrow('too slow');
+    const reading = fate(there.read());
+    const writing = fate(there.write(new Uint8Array(1000)));
+    let pulled = 0;
+    const chunk = new Uint8Array(1000);
+    void there.send(
+      (function* () {
+        for (;;) {
+          pulled++;
+          yield chunk;
+        }
+      })(),
+    );
+    await turn();
+    expect([reading.state, writing.state]).toEqual(['pending', 'pending']);
+    const before = pulled;
+    stream.reset();
+    await until(() => reading.state === 'rejected' && writing.state !== 'pending', 'both are told');
+    await turn();
+    expect([pulled, clock.pending]).toEqual([before, 0]);
+    await finish(client, server);
+  });
+
+  it.each(['stop', 'unsubscribe'] as const)('leaves no timer behind after %s', async (how) => {
+    const { client, server } = two();
+    const clock = new ManualClock();
+    const slow = server.pipe(limit({ perStream: { rate: 100 }, clock }));
+    const stream = client.newStream();
+    void stream.send(new Uint8Array(30_000), { end: false }).catch(() => {});
+    const there = await next(slow);
+    let received = 0;
+    const subscription = there.data$.subscribe({
+      next: (piece) => (received += piece.byteLength),
+      error: () => {},
+    });
+    await until(() => received > 0, 'the first comes at once');
+    expect(clock.pending).toBe(1);
+    if (how === 'stop') there.stop();
+    else subscription.unsubscribe();
+    expect(clock.pending).toBe(0);
+    await finish(client, server);
+  });
+
+  it('keeps to its rate what waits when the stream is closed', async () => {
+    const { client, server } = two();
+    const clock = new ManualClock();
+    const slow = server.pipe(limit({ perStream: { rate: 10_000 }, clock }));
+    const stream = client.newStream();
+    void stream.send(new Uint8Array(100_000));
+    const there = await next(slow);
+    await there.end();
+    await there.closed;
+    let received = 0;
+    let isComplete = false;
+    there.data$.subscribe({
+      next: (piece) => (received += piece.byteLength),
+      complete: () => (isComplete = true),
+    });
+    await until(() => received > 0, 'the first comes at once');
+    await turn();
+    expect(received).toBeLessThan(50_000);
+    while (clock.pending > 0) {
+      clock.pass(10_000);
+      await turn();
+    }
+    expect([received, isComplete]).toEqual([100_000, true]);
+    await finish(client, server);
+  });
+
+  it('gives out at once what waits when the connection is over', async () => {
+    const { client, server } = two();
+    const clock = new ManualClock();
+    const slow = server.pipe(limit({ perStream: { rate: 100 }, clock }));
+    const streams = [client.newStream(), client.newStream()];
+    for (const stream of streams) void stream.send(new Uint8Array(50_000));
+    const [read, observed] = [await next(slow), await next(slow)];
+    for (const there of [read, observed]) await Promise.all([there.end(), there.closed]);
+    await Promise.all([client.close(), server.closed]);
+    let bytes = 0;
+    for await (const chunk of read) bytes += chunk.byteLength;
+    await observed.data$.forEach((chunk) => {
+      bytes += chunk.byteLength;
+    });
+    expect([bytes, clock.pending]).toEqual([100_000, 0]);
   });
 
   it('resets a stream on which nothing moves, and only that', async () => {

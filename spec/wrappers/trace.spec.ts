@@ -60,10 +60,14 @@ describe('trace', () => {
   });
 
   it.each([
-    ['an unknown state', { time: 1, name: 'rxmux:stream_replied', data: { stream_id: 1, state: 'ajar' } }],
-    ['a missing member', { time: 1, name: 'rxmux:stream_opened', data: { stream_id: 1 } }],
-    ['no time', { name: 'rxmux:ping', data: { rtt: 1 } }],
-    ['a foreign name', { time: 1, name: 'quic:packet_sent', data: {} }],
+    [
+      'an unknown state',
+      { time: 1, group_id: 'a', name: 'rxmux:stream_replied', data: { stream_id: 1, state: 'ajar' } },
+    ],
+    ['a missing member', { time: 1, group_id: 'a', name: 'rxmux:stream_opened', data: { stream_id: 1 } }],
+    ['no time', { group_id: 'a', name: 'rxmux:ping', data: { rtt: 1 } }],
+    ['no connection', { time: 1, name: 'rxmux:ping', data: { rtt: 1 } }],
+    ['a foreign name', { time: 1, group_id: 'a', name: 'quic:packet_sent', data: {} }],
   ])('has a schema that refuses %s', (_what, record) => {
     expect(validate(record)).toBe(false);
   });
@@ -98,6 +102,99 @@ describe('trace', () => {
     await finish(client, server);
   });
 
+  it('keeps connections apart that share one file, to a table of each', async () => {
+    const pairs = [two(), two()];
+    const lives = pairs.map(() => new Map<number, Stream>());
+    let text = '';
+    const write = (more: string): void => {
+      text += more;
+    };
+    for (const [index, { client, server }] of pairs.entries()) {
+      client.events$.subscribe((event) => {
+        if ('stream' in event) lives[index]?.set(event.stream.id, event.stream);
+      });
+      client.pipe(trace(write, { group: 'edge', frames: true }));
+      echo(server);
+    }
+    for (let round = 1; round <= 3; round++) {
+      await Promise.all(
+        pairs.map(async ({ client }, index) => {
+          const stream = client.newStream({ round: `${round}` }, { label: `of ${index}` });
+          void stream.send('x'.repeat(round + index * 10));
+          await textOf(stream);
+          await stream.closed;
+          client.newStream().reset(round);
+        }),
+      );
+    }
+    await finish(...pairs.flatMap(({ client, server }) => [client, server]));
+    const { connections, events, header } = readTrace(text);
+    expect(connections.length).toBe(2);
+    expect(new Set(connections.map(({ group }) => group)).size).toBe(2);
+    expect(connections.every(({ group }) => /^edge-\d+$/.test(group))).toBe(true);
+    expect(header).toEqual(connections[0]?.header);
+    expect(events.length).toBe(connections.reduce((sum, { events: own }) => sum + own.length, 0));
+    // One after the other would not be what this is about.
+    const changes = events.filter(({ group_id }, at) => group_id !== events[at - 1]?.group_id);
+    expect(changes.length).toBeGreaterThan(4);
+    for (const [index, connection] of connections.entries()) {
+      expect(connection.header?.trace.common_fields.group_id).toBe(connection.group);
+      const table = new TraceTable();
+      for (const event of connection.events) table.apply(event);
+      const told = [...table.rows.values()].map(({ id, label, state, stats, headers }) => [
+        id,
+        label,
+        state,
+        stats?.bytes_in,
+        stats?.bytes_out,
+        headers,
+      ]);
+      const live = [...(lives[index] as Map<number, Stream>).values()].map((stream) => [
+        stream.id,
+        stream.label,
+        stream.state,
+        stream.stats.bytesIn,
+        stream.stats.bytesOut,
+        [...stream.headers],
+      ]);
+      expect(live.length).toBe(6);
+      expect(told).toEqual(live);
+    }
+  });
+
+  it('takes a connection for another one where its name begins anew, and nameless events for the last one', () => {
+    const record = (value: object): string => `\x1e${JSON.stringify(value)}\n`;
+    const header = (group_id: string): string =>
+      record({ file_schema: 'urn:ietf:params:qlog:file:sequential', trace: { common_fields: { group_id } } });
+    const event = (name: string, group?: string): string =>
+      record({
+        time: 1,
+        name: `rxmux:${name}`,
+        data: {},
+        ...(group === undefined ? {} : { group_id: group }),
+      });
+    const text = [
+      event('ping', 'a'),
+      event('connection_started', 'a'),
+      header('b'),
+      event('connection_started'),
+      event('ping', 'a'),
+      event('ping'),
+      event('connection_started', 'a'),
+      event('ping', 'a'),
+      header('c').replace('"c"', '{"not":"a name"}'),
+      event('ping'),
+    ].join('');
+    const { connections, events } = readTrace(text);
+    expect(connections.map(({ group, events: own }) => [group, own.length])).toEqual([
+      ['a', 3],
+      ['b', 2],
+      ['a', 2],
+      ['', 1],
+    ]);
+    expect(events.map(({ group_id }) => group_id).join()).toBe('a,a,b,a,b,a,a,');
+  });
+
   it('begins with the streams that are open already', async () => {
     const { client, server } = two();
     echo(server);
@@ -117,6 +214,6 @@ describe('trace', () => {
     const ping = '\x1e{"time":1,"name":"rxmux:ping","data":{"rtt":2}}\n';
     const { events, broken, header } = readTrace(`${ping}\x1e{"time":\n${ping}\x1e[1]\n${ping.slice(0, -1)}`);
     expect([events.length, broken, header]).toEqual([2, 3, undefined]);
-    expect(readTrace('')).toEqual({ header: undefined, events: [], broken: 0 });
+    expect(readTrace('')).toEqual({ header: undefined, events: [], connections: [], broken: 0 });
   });
 });

@@ -1,6 +1,6 @@
 import type { StreamState } from '../../api.js';
 import { readTrace } from '../../wrappers/read-trace.js';
-import type { TraceEvent, TraceStats } from '../../wrappers/trace-events.js';
+import type { TraceData, TraceEvent, TraceStats } from '../../wrappers/trace-events.js';
 import {
   blocks,
   type ConnectionRow,
@@ -28,13 +28,23 @@ interface Known {
 
 type ConnectionState = { -readonly [Name in keyof ConnectionRow]: ConnectionRow[Name] };
 
+/** A connection of the trace. */
+interface Traced {
+  readonly row: ConnectionState;
+  readonly known: Map<number, Known>;
+  /** Its beginning is in the trace. */
+  readonly isStarted: boolean;
+  /** When figures of it were last in the trace. */
+  figuresAt: number;
+}
+
 /** Says what a trace says in the messages that a live dashboard would have sent. */
 class Translator {
-  readonly #known: Map<number, Known> = new Map();
-  readonly #connections: ConnectionState[] = [];
+  readonly #connections: Traced[] = [];
+  /** The last one of each name. */
+  readonly #named: Map<string, Traced> = new Map();
   #keys = 0;
-  /** When figures were last in the trace, and how long before these. */
-  #figuresAt = Number.NaN;
+  /** How long before these figures others were in the trace. */
   #figuresMs = 0;
   #streams: StreamRow[] = [];
   #figures: number[] = [];
@@ -53,7 +63,7 @@ class Translator {
       at,
       everyMs,
       figuresMs: this.#figuresMs,
-      connections: this.#connections.map((connection) => ({ ...connection })),
+      connections: this.#connections.map(({ row }) => ({ ...row })),
       streams: this.#streams,
       figures: this.#figures,
       events: this.#events,
@@ -62,113 +72,118 @@ class Translator {
     };
   }
 
-  #take({ time, name, data }: TraceEvent): void {
+  #take({ time, name, group_id: group, data }: TraceEvent): void {
     if (name === 'rxmux:connection_started') {
-      this.#known.clear();
-      const id = this.#connections.length + 1;
-      const counts = { opened: 0, live: 0, resets: 0, bytesIn: 0, bytesOut: 0, rtt: null };
-      this.#connections.push({ id, ...data, state: 'open', ...counts });
+      this.#begin(group, data);
       return;
     }
-    const connection = this.#connections.at(-1) ?? this.#unnamed();
+    const traced = this.#named.get(group) ?? this.#begin(group, undefined);
+    const { row, known } = traced;
+    const tell = (type: EventType, id: number, detail: string): void => {
+      this.#events.push([time, type, row.id, known.get(id)?.key ?? 0, detail]);
+    };
     switch (name) {
       case 'rxmux:stream_opened': {
-        const key = ++this.#keys;
         const { stream_id: id, origin, label, headers, opened_at: openedAt, state } = data;
-        this.#known.set(id, { key, bytesIn: 0, bytesOut: 0, state });
-        this.#streams.push({ key, connection: connection.id, id, label, origin, headers, openedAt });
-        connection.opened++;
-        connection.live++;
-        this.#tell(time, origin === 'local' ? 'open' : 'accept', id, '');
+        if (known.has(id)) break;
+        const key = ++this.#keys;
+        known.set(id, { key, bytesIn: 0, bytesOut: 0, state });
+        this.#streams.push({ key, connection: row.id, id, label, origin, headers, openedAt });
+        row.opened++;
+        row.live++;
+        tell(origin === 'local' ? 'open' : 'accept', id, '');
+        this.#moved(traced, id, state);
         break;
       }
       case 'rxmux:stream_replied':
       case 'rxmux:stream_half_closed':
-        this.#tell(time, name === 'rxmux:stream_replied' ? 'reply' : 'end', data.stream_id, data.state);
-        this.#moved(data.stream_id, data.state);
+        tell(name === 'rxmux:stream_replied' ? 'reply' : 'end', data.stream_id, data.state);
+        this.#moved(traced, data.stream_id, data.state);
         break;
       case 'rxmux:stream_stalled':
       case 'rxmux:stream_resumed':
-        this.#tell(time, name === 'rxmux:stream_stalled' ? 'stall' : 'resume', data.stream_id, data.side);
+        tell(name === 'rxmux:stream_stalled' ? 'stall' : 'resume', data.stream_id, data.side);
         break;
       case 'rxmux:stream_closed':
-        this.#tell(time, 'close', data.stream_id, '');
-        this.#over(data.stream_id, 'closed', data.stats);
+        tell('close', data.stream_id, '');
+        this.#over(traced, data.stream_id, 'closed', data.stats);
         break;
       case 'rxmux:stream_reset':
-        connection.resets++;
-        this.#tell(time, 'reset', data.stream_id, `${data.code} ${data.remote ? 'by the peer' : 'by us'}`);
-        this.#over(data.stream_id, 'reset', data.stats);
+        row.resets++;
+        tell('reset', data.stream_id, `${data.code} ${data.remote ? 'by the peer' : 'by us'}`);
+        this.#over(traced, data.stream_id, 'reset', data.stats);
         break;
       case 'rxmux:stats':
-        if (!Number.isNaN(this.#figuresAt)) this.#figuresMs = time - this.#figuresAt;
-        this.#figuresAt = time;
-        for (const { stream_id, state, ...stats } of data.streams) this.#stats(stream_id, state, stats);
+        if (traced.figuresAt > 0) this.#figuresMs = Math.max(this.#figuresMs, time - traced.figuresAt);
+        traced.figuresAt = time;
+        for (const { stream_id, state, ...stats } of data.streams)
+          this.#stats(traced, stream_id, state, stats);
         break;
       case 'rxmux:ping':
-        connection.rtt = data.rtt;
-        this.#tell(time, 'ping', 0, String(data.rtt));
+        row.rtt = data.rtt;
+        tell('ping', 0, String(data.rtt));
         break;
       case 'rxmux:goaway':
-        if (connection.state === 'open') connection.state = 'going-away';
-        this.#tell(time, 'goaway', 0, data.remote ? 'by the peer' : 'by us');
+        if (row.state === 'open') row.state = 'going-away';
+        tell('goaway', 0, data.remote ? 'by the peer' : 'by us');
         break;
       case 'rxmux:frame': {
         const { direction, frame, stream_id, length, flags } = data;
-        this.#frames.push([time, connection.id, direction === 'in' ? 0 : 1, frame, stream_id, length, flags]);
+        this.#frames.push([time, row.id, direction === 'in' ? 0 : 1, frame, stream_id, length, flags]);
         break;
       }
       case 'rxmux:connection_closed':
-        connection.state = data.error === undefined ? 'closed' : 'failed';
-        if (data.error !== undefined) connection.error = data.error;
+        row.state = data.error === undefined ? 'closed' : 'failed';
+        if (data.error !== undefined) row.error = data.error;
     }
   }
 
-  /** A trace that has lost its beginning. */
-  #unnamed(): ConnectionState {
-    const no = { headers: true, replyHeaders: true, trailers: true, flowControl: true } as const;
-    const features = { ...no, halfStop: true, ping: true, goAway: true };
-    const counts = { opened: 0, live: 0, resets: 0, bytesIn: 0, bytesOut: 0, rtt: null };
-    const connection: ConnectionState = {
-      id: 1,
+  /** Without `started`, the trace has lost the beginning of this connection, or has events from before it. */
+  #begin(group: string, started: TraceData['rxmux:connection_started'] | undefined): Traced {
+    const before = this.#named.get(group);
+    if (before !== undefined && !before.isStarted && started !== undefined) {
+      Object.assign(before, { isStarted: true });
+      Object.assign(before.row, started);
+      return before;
+    }
+    const yes = { headers: true, replyHeaders: true, trailers: true, flowControl: true } as const;
+    const features = { ...yes, halfStop: true, ping: true, goAway: true };
+    const about: TraceData['rxmux:connection_started'] = started ?? {
       protocol: 'trace',
       role: 'client',
       features,
-      state: 'open',
-      ...counts,
     };
-    this.#connections.push(connection);
-    return connection;
+    const counts = { opened: 0, live: 0, resets: 0, bytesIn: 0, bytesOut: 0, rtt: null };
+    const id = this.#connections.length + 1;
+    const row: ConnectionState = { id, name: group, ...about, state: 'open', ...counts };
+    const traced = { row, known: new Map(), isStarted: started !== undefined, figuresAt: 0 };
+    this.#connections.push(traced);
+    this.#named.set(group, traced);
+    return traced;
   }
 
-  #tell(at: number, type: EventType, id: number, detail: string): void {
-    this.#events.push([at, type, this.#connections.length, this.#known.get(id)?.key ?? 0, detail]);
-  }
-
-  #moved(id: number, state: StreamState): void {
-    const known = this.#known.get(id);
-    if (known === undefined) return;
-    known.state = state;
-    const { key, bytesIn, bytesOut } = known;
+  #moved({ known }: Traced, id: number, state: StreamState): void {
+    const stream = known.get(id);
+    if (stream === undefined) return;
+    stream.state = state;
+    const { key, bytesIn, bytesOut } = stream;
     this.#figures.push(key, streamStates.indexOf(state), bytesIn, bytesOut, 0, 0, 0, 0, 0);
   }
 
-  #over(id: number, state: StreamState, stats: TraceStats): void {
-    this.#stats(id, state, stats);
-    const connection = this.#connections.at(-1);
-    if (connection !== undefined && this.#known.delete(id)) connection.live--;
+  #over(traced: Traced, id: number, state: StreamState, stats: TraceStats): void {
+    this.#stats(traced, id, state, stats);
+    if (traced.known.delete(id)) traced.row.live--;
   }
 
-  #stats(id: number, state: StreamState, stats: TraceStats): void {
-    const known = this.#known.get(id);
-    const connection = this.#connections.at(-1);
-    if (known === undefined || connection === undefined) return;
+  #stats({ row, known }: Traced, id: number, state: StreamState, stats: TraceStats): void {
+    const stream = known.get(id);
+    if (stream === undefined) return;
     const { bytes_in, bytes_out, queued_in, queued_out, receive_window, send_window, blocked_on } = stats;
-    connection.bytesIn += bytes_in - known.bytesIn;
-    connection.bytesOut += bytes_out - known.bytesOut;
-    Object.assign(known, { bytesIn: bytes_in, bytesOut: bytes_out, state });
+    row.bytesIn += bytes_in - stream.bytesIn;
+    row.bytesOut += bytes_out - stream.bytesOut;
+    Object.assign(stream, { bytesIn: bytes_in, bytesOut: bytes_out, state });
     const block = blocked_on === null ? 0 : blocks.indexOf(blocked_on);
-    this.#figures.push(known.key, streamStates.indexOf(state), bytes_in, bytes_out, queued_in, queued_out);
+    this.#figures.push(stream.key, streamStates.indexOf(state), bytes_in, bytes_out, queued_in, queued_out);
     this.#figures.push(receive_window, send_window ?? unlimited, block);
   }
 }

@@ -1,0 +1,182 @@
+/** What a stream is while it goes from one connection to another, and what happens to it in that very moment. */
+import { Subject } from 'rxjs';
+import { limit, type Provider, type Span, type Stream, span } from 'rxmux';
+import { failure, fate, streamFailure, turn, until, within } from '../conformance/wait.js';
+import { echo, finish, next, type Two, textOf, two } from './ends.js';
+
+let pairs: Two[] = [];
+
+afterEach(async () => {
+  await finish(...pairs.flatMap(({ client, server }) => [client, server]));
+  pairs = [];
+});
+
+/** A span over a connection that refuses, and one that takes streams. */
+function failingOver(): { whole: Span; taking: Provider; refusing: Provider } {
+  pairs = [two({ backlog: 0, handshakeMs: 0 }), two()];
+  const [first, second] = pairs as [Two, Two];
+  const whole = span([first.client, second.client], { pick: 'primary' });
+  return { whole, taking: second.server, refusing: first.client };
+}
+
+/** Calls `task` when the refusal is here, and nothing has been done about it. */
+function onRefusal(provider: Provider, task: () => void): void {
+  provider.events$.subscribe(({ type }) => {
+    if (type === 'reset') task();
+  });
+}
+
+describe('span: a stream that goes elsewhere', () => {
+  it('keeps its id, label, headers and age; its figures are those of where it is', async () => {
+    const { whole, taking } = failingOver();
+    // Not of the span, and so with the same id on its own connection.
+    const other = (pairs[1] as Two).client.newStream();
+    await next(taking);
+    const stream = whole.newStream({ name: 'value' });
+    const { id, label } = stream;
+    const { openedAt } = stream.stats;
+    await stream.write('12345');
+    const served = await next(taking);
+    expect(served.id).not.toBe(stream.id);
+    served.accept();
+    await stream.reply;
+    expect([stream.id, stream.label, stream.headers.toJSON()]).toEqual([id, label, { name: 'value' }]);
+    expect(whole.streams.get(id)).toBe(stream);
+    expect(new Set(whole.streams.keys()).size).toBe(2);
+    expect(stream.stats).toEqual({ ...stream.stats, openedAt, bytesOut: 5, bytesIn: 0 });
+    stream.label = 'renamed';
+    expect(stream.label).toBe('renamed');
+    other.reset();
+  });
+
+  it('is no failure of the connection that refused it', async () => {
+    const { whole, taking } = failingOver();
+    const stream = whole.newStream();
+    (await next(taking)).accept();
+    await stream.reply;
+    await turn();
+    expect(whole.members).toMatchObject([{ retried: 1, failed: 0 }, { failed: 0 }]);
+    stream.reset();
+    await until(() => whole.members[1]?.failed === 1, 'that was for good');
+  });
+
+  it('has been stopped wherever it is, if its reader left before', async () => {
+    const { whole, taking } = failingOver();
+    const stream = whole.newStream();
+    stream.data$.subscribe({ error: () => {} }).unsubscribe();
+    const served = await next(taking);
+    expect(await streamFailure(() => served.send(new Uint8Array(1 << 20)))).toMatchObject({
+      code: 'stopped',
+    });
+    expect(await streamFailure(() => stream.read())).toMatchObject({ code: 'stopped' });
+  });
+
+  it.each([
+    [
+      'pushed',
+      () => {
+        const subject = new Subject<string>();
+        return { source: subject, fail: (error: Error) => subject.error(error) };
+      },
+    ],
+    [
+      'pulled',
+      () => {
+        let fail = (_error: Error): void => {};
+        async function* failing(): AsyncGenerator<string> {
+          yield 'some';
+          await new Promise((_resolve, reject) => {
+            fail = reject;
+          });
+        }
+        return { source: failing(), fail: (error: Error) => fail(error) };
+      },
+    ],
+  ])(
+    'is reset there if its source fails in that moment, and never looks complete: %s',
+    async (_how, make) => {
+      const { whole, taking, refusing } = failingOver();
+      const { source, fail } = make();
+      const stream = whole.newStream();
+      const sending = fate(stream.send(source));
+      onRefusal(refusing, () => fail(new Error('the source is broken')));
+      const served = await next(taking);
+      expect(await streamFailure(() => textOf(served))).toMatchObject({ code: 'reset' });
+      await until(() => sending.state === 'rejected', 'the sender is told');
+      expect(sending.error).toMatchObject({ message: 'the source is broken' });
+    },
+  );
+
+  it('is reset, not left open, if it is disposed of in that moment', async () => {
+    const { whole, taking, refusing } = failingOver();
+    const stream = whole.newStream();
+    void stream.write('half of it');
+    onRefusal(refusing, () => void stream[Symbol.asyncDispose]());
+    await failure(() => within(stream.closed, 500, () => 'closed'));
+    await turn();
+    expect([stream.state, taking.streams.size]).toEqual(['reset', 0]);
+  });
+
+  it('is waited for if it is disposed of after its end', async () => {
+    const { whole, taking, refusing } = failingOver();
+    const stream = whole.newStream();
+    void stream.send('all of it');
+    let disposed: PromiseLike<void> | undefined;
+    onRefusal(refusing, () => {
+      disposed = stream[Symbol.asyncDispose]();
+    });
+    const served = await next(taking);
+    expect(await textOf(served)).toBe('all of it');
+    void served.end();
+    await disposed;
+    expect(stream.state).toBe('closed');
+  });
+});
+
+describe('span: connections', () => {
+  it('that are full are used again when they have room', async () => {
+    pairs = [two(), two()];
+    for (const { server } of pairs) echo(server);
+    const whole = span(pairs.map(({ client }) => client.pipe(limit({ streams: 1 }))));
+    const open = [whole.newStream(), whole.newStream()];
+    expect(await streamFailure(() => whole.newStream().reply)).toMatchObject({
+      code: 'limit',
+      retryable: true,
+    });
+    for (const stream of open) {
+      void stream.end();
+      expect(await textOf(stream)).toBe('');
+    }
+    for (let turnOf = 0; turnOf < 4; turnOf++) {
+      const stream: Stream = whole.newStream();
+      void stream.send('again');
+      expect(await textOf(stream)).toBe('again');
+    }
+    expect(whole.members.map(({ opened }) => opened)).toEqual([3, 3]);
+  });
+
+  it('are all waited for by close(), whichever of them fails', async () => {
+    pairs = [two(), two()];
+    for (const { server } of pairs) echo(server);
+    const whole = span(pairs.map(({ client }) => client));
+    const open = [whole.newStream(), whole.newStream()] as const;
+    for (const stream of open) await Promise.all([stream.write('x'), stream.reply]);
+    const closing = fate(whole.close());
+    pairs[0]?.cut();
+    await failure(() => open[0].closed);
+    await turn();
+    expect([open[1].state, closing.state]).toEqual(['open', 'pending']);
+    void open[1].end();
+    expect(await textOf(open[1])).toBe('x');
+    await until(() => closing.state === 'rejected', 'the failure is told');
+    await whole.closed;
+  });
+
+  it('that will never come close the span with the reason', async () => {
+    const set = new Subject<readonly Provider[]>();
+    const whole = span(set);
+    set.error(new Error('nobody knows where they are'));
+    expect(await failure(() => whole.closed)).toMatchObject({ message: 'nobody knows where they are' });
+    expect(await failure(() => whole.accept())).toMatchObject({ message: 'nobody knows where they are' });
+  });
+});
