@@ -16,10 +16,10 @@ defaults
   timeout client  1h
   timeout server  1h
   timeout tunnel  1h
-  # A server that is gone takes no new streams: another one does.
+  # A server that cannot be reached takes no new streams: another one does. HAProxy must not send again what a server may
+  # have read: no "retry-on empty-response".
   option redispatch
   retries 3
-  retry-on conn-failure empty-response
 
 listen streams
   bind 127.0.0.1:${from} proto h2

@@ -102,6 +102,8 @@ export class Http2Wire implements Wire {
   readonly #parser: FrameParser;
   /** Who we are on the wire. */
   readonly role: 'client' | 'server';
+  /** The peer may open streams: it is a client, or a server of ours. */
+  peerOpens: boolean;
   readonly host: Http2WireHost | null;
   readonly announces: boolean;
   readonly lingersEnd: boolean;
@@ -120,6 +122,7 @@ export class Http2Wire implements Wire {
     this.announces = announces;
     this.lingersEnd = lingersEnd;
     this.role = swapped === (info.role === 'client') ? 'server' : 'client';
+    this.peerOpens = this.role === 'server';
     this.#idShift = swapped ? 1 : 0;
     const reader = new Http2Reader(session, this);
     const handler = swapped ? new ShiftedIds(reader, this.#idShift) : reader;
@@ -256,20 +259,19 @@ export class Http2Wire implements Wire {
     this.#session.transmitter.schedule();
   }
 
-  /** Gracefully in two steps (RFC 9113 §6.8): what the peer opens until it has heard the first is told by the second. */
+  /**
+   * The first of two steps (RFC 9113 §6.8): what the peer opens until it has heard is taken, and told by the second. A
+   * PING goes behind, whose answer says that it has.
+   */
+  warn(): Promise<unknown> | null {
+    if (!this.peerOpens) return null;
+    this.#goAway(MAX_31_BITS, errorCode.NO_ERROR, '');
+    return this.#session.pings.ping();
+  }
+
   goAway(lastId: number, error: StreamError | null): void {
-    const { openStreams, pings, ending, transmitter } = this.#session;
-    if (error !== null) this.#goAway(lastId, goAwayCode(error), error.message);
-    else if (openStreams === 0) this.#goAway(lastId, errorCode.NO_ERROR, '');
-    else {
-      this.#goAway(MAX_31_BITS, errorCode.NO_ERROR, '');
-      const heard = (): void => {
-        if (ending.isOver) return;
-        this.#goAway(lastId, errorCode.NO_ERROR, '');
-        transmitter.schedule();
-      };
-      pings.ping().then(heard, () => {});
-    }
+    if (error === null) this.#goAway(lastId, errorCode.NO_ERROR, '');
+    else this.#goAway(lastId, goAwayCode(error), error.message);
   }
 
   #goAway(lastId: number, code: number, message: string): void {
