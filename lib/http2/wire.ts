@@ -4,6 +4,7 @@ import type { FrameWriter } from '../core/frame-writer.js';
 import { noHeaders } from '../core/headers.js';
 import type { Session } from '../core/session.js';
 import type { CoreStream } from '../core/stream.js';
+import { isLocalOver } from '../core/stream-state.js';
 import type { HeadersUse, Reason, Wire } from '../core/wire.js';
 import {
   FrameParser,
@@ -230,12 +231,19 @@ export class Http2Wire implements Wire {
     }
     this.#headers(id, refusalFields(headers, code), true);
     // RFC 9113 §8.1: the response is complete, and the rest of the request is not wanted.
-    if (this.#session.streams.get(id)?.remoteOver !== true) this.reset(id, 'no-error');
+    if (this.#session.streams.get(id)?.remoteOver !== true) this.#reset(id, errorCode.NO_ERROR);
   }
 
+  /** NO_ERROR from an acceptor means that its answer is complete (RFC 9113 §8.1); to Chromium it even is the end of it. */
   reset(id: number, code: Reason): void {
+    const stream = code === 'no-error' ? this.#session.streams.get(id) : undefined;
+    const isEarly = stream?.origin === 'remote' && !isLocalOver(stream.state);
+    this.#reset(id, toWire(isEarly ? 'cancel' : code));
+  }
+
+  #reset(id: number, code: number): void {
     const at = this.#frame(frameType.RST_STREAM, 0, id, 4);
-    writeRstStream(this.#writer.slab, at, this.#wireId(id), toWire(code));
+    writeRstStream(this.#writer.slab, at, this.#wireId(id), code);
   }
 
   /** There is no such frame: `features.halfStop` is false. */
