@@ -11,6 +11,8 @@ export interface EndingHost {
   readonly openStreams: number;
   readonly isEstablished: boolean;
   readonly wire: Wire;
+  /** Warns the peer, where the wire can; gives when it has heard. */
+  warn(): Promise<unknown> | null;
   /** Tells the peer, with the error if there is one. */
   sayGoAway(error: StreamError | null): void;
   /** Gives all frames to the transport, which is ended next. */
@@ -24,16 +26,23 @@ const lastWordsBytes = 1024 * 1024;
 const lastWordsMs = 1000;
 const strangerMs = 200;
 
+/** A peer that has not heard a warning by then has opened nothing lately that it has not sent. */
+const warningMs = 1000;
+
 /**
  * How a connection ends:
  *
  *     open ── close(), or the peer's go-away ──▶ draining ── last stream over ──▶ ending ── transport closed ──▶ over
  *       └────── abort(), a violation, a lost transport, a deadline: settled at once, as an error ───────────────▶ over
+ *
+ * Where the wire can warn the peer, draining begins with that, and what was under way meanwhile is drained too.
  */
 export class Ending {
   /** We said go-away. */
   isGoingAway = false;
   peerIsGoingAway = false;
+  /** The peer may not have heard yet that we go away: what it opens is still taken. */
+  isWarning = false;
   /** Everything is settled; only the transport may still be closing. */
   isOver = false;
   readonly #transport: Transport;
@@ -43,6 +52,7 @@ export class Ending {
   #ending = false;
   #discarded = 0;
   #cancelDeadline: (() => void) | null = null;
+  #cancelWarning: (() => void) | null = null;
 
   constructor(transport: Transport, clock: Clock, host: EndingHost) {
     this.#transport = transport;
@@ -54,7 +64,9 @@ export class Ending {
   close(): void {
     if (this.isGoingAway || this.isOver) return;
     this.isGoingAway = true;
-    if (!this.#host.wire.goAwayLast) this.#host.sayGoAway(null);
+    const heard = this.#host.warn();
+    if (heard !== null) this.#warn(heard);
+    else if (!this.#host.wire.goAwayLast) this.#host.sayGoAway(null);
     const { drainMs } = this.#host.limits;
     this.#deadline(drainMs, () => {
       this.abort(new StreamError('timeout', `streams were still open after the ${drainMs} ms to drain them`));
@@ -73,6 +85,7 @@ export class Ending {
   drained(): void {
     if (this.isOver || this.#ending || this.#host.openStreams > 0) return;
     if (!this.isGoingAway && !this.peerIsGoingAway) return;
+    if (this.isWarning && !this.peerIsGoingAway) return;
     this.#ending = true;
     // After this turn, so that what is being said in it is sent.
     microtask(() => {
@@ -136,6 +149,26 @@ export class Ending {
     if (this.#discarded > lastWordsBytes) this.#transport.destroy();
   }
 
+  #warn(heard: Promise<unknown>): void {
+    this.isWarning = true;
+    const warned = (): void => {
+      if (!this.isWarning) return;
+      this.#endWarning();
+      if (this.isOver || this.#ending) return;
+      this.#host.sayGoAway(null);
+      this.drained();
+    };
+    heard.then(warned, warned);
+    const ms = this.#host.isEstablished ? warningMs : strangerMs;
+    this.#cancelWarning = this.#clock.after(ms, warned);
+  }
+
+  #endWarning(): void {
+    this.isWarning = false;
+    this.#cancelWarning?.();
+    this.#cancelWarning = null;
+  }
+
   #lose(message: string, cause: unknown): void {
     this.#settle(new StreamError('closed', message, { remote: true, cause }));
     this.#transport.destroy();
@@ -149,6 +182,7 @@ export class Ending {
   #settle(error: StreamError | null): void {
     if (this.isOver) return;
     this.isOver = true;
+    this.#endWarning();
     this.#cancel();
     this.#host.settle(error);
   }

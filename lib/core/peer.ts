@@ -95,7 +95,7 @@ export class Peer {
     }
     if (StreamError.is(headers)) {
       this.#refuse(id, reasonOf(headers), headers.message, 'error');
-    } else if (ending.isGoingAway || this.#openStreams >= limits.maxStreams) {
+    } else if (!this.#takesStreams || this.#openStreams >= limits.maxStreams) {
       this.#refuse(id, 'refused', 'no more streams are taken', 'refusal');
     } else if (backlog.waiting >= limits.backlog) {
       this.#refuse(id, 'refused', 'too many streams wait to be accepted', 'refusal');
@@ -275,6 +275,12 @@ export class Peer {
   fault(fault: Fault): void {
     if (this.#host.ending.isOver || this.#faults.allow(fault, this.#host.now())) return;
     throw new StreamError('limit', `the peer sent too much that is of no use (${fault})`, { remote: true });
+  }
+
+  /** Once we go away, only what is already under way is taken, if there is somebody to take it. */
+  get #takesStreams(): boolean {
+    const { ending, backlog } = this.#host;
+    return !ending.isGoingAway || (ending.isWarning && backlog.hasReader);
   }
 
   #isOurs(id: number): boolean {

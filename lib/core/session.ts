@@ -339,12 +339,19 @@ export class Session
     this.transmitter.finish();
   }
 
+  warn(): Promise<unknown> | null {
+    if (this.wire.warn === undefined) return null;
+    this.transmitter.announceAll();
+    const heard = this.wire.warn();
+    if (heard !== null) this.#tellGoAway(this.limits.maxStreamId);
+    return heard;
+  }
+
   sayGoAway(error: StreamError | null): void {
     if (error === null) this.transmitter.announceAll();
     const lastId = this.peer.goAway();
     this.wire.goAway(lastId, error);
-    const { slot } = this.#events;
-    if (slot !== null) slot.next({ type: 'goaway', at: this.now(), remote: false, lastId });
+    this.#tellGoAway(lastId);
     if (error === null) this.transmitter.schedule();
     else this.transmitter.finish();
   }
@@ -384,6 +391,11 @@ export class Session
     if (stream.discarded <= discardBytes) return;
     const message = `stream ${stream.id}: more than ${discardBytes} bytes came after its reader had stopped`;
     stream.reset('cancel', new StreamError('limit', message));
+  }
+
+  #tellGoAway(lastId: number): void {
+    const { slot } = this.#events;
+    if (slot !== null) slot.next({ type: 'goaway', at: this.now(), remote: false, lastId });
   }
 
   /** Why no stream can be opened now, or null. */

@@ -31,6 +31,11 @@ export interface Wire {
   checkHeaders?(headers: StreamHeaders, use: HeadersUse): void;
   /** Peers read nothing after a go-away: it is said when the last stream is over. */
   readonly goAwayLast?: boolean;
+  /**
+   * Warns of a go-away: what the peer opens until it has heard that is taken, and the promise says when. Null where
+   * nothing can be under way.
+   */
+  warn?(): Promise<unknown> | null;
 
   /** How long a header block would be. */
   headerBytes(headers: StreamHeaders): number;

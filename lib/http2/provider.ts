@@ -177,7 +177,8 @@ export class Http2Provider implements Provider, ReverseHost, Http2WireHost {
   takes(stream: CoreStream): boolean {
     if (this.role === 'client' || !isCarrier(stream)) return false;
     if (this.#settings.reverse === false) return false;
-    this.#reverse.accept(stream);
+    if (this.outer.ending.isGoingAway) stream.reject('refused');
+    else this.#reverse.accept(stream);
     return true;
   }
 }

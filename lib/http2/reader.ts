@@ -42,14 +42,11 @@ export class Http2Reader implements FrameHandler {
   #empty = false;
   #tinyCredit = tinyCredit;
   #goAways = 0;
-  /** The peer may open streams: it is a client, or a server of ours. */
-  #peerOpens: boolean;
 
   constructor(session: Session, wire: Http2Wire) {
     this.#session = session;
     this.#wire = wire;
     this.#decoder = new HpackDecoder(session.limits);
-    this.#peerOpens = wire.role === 'server';
   }
 
   onFrame(type: number, flags: number, streamId: number, length: number): void {
@@ -75,8 +72,8 @@ export class Http2Reader implements FrameHandler {
   }
 
   #request(id: number, fields: readonly string[], end: boolean, error: StreamError | undefined): void {
-    const { peer, limits, info } = this.#session;
-    if (!this.#peerOpens) {
+    const { peer, limits, info, ending } = this.#session;
+    if (!this.#wire.peerOpens) {
       throw wireError(
         errorCode.PROTOCOL_ERROR,
         `the peer opened stream ${id} without having said that it would`,
@@ -87,8 +84,13 @@ export class Http2Reader implements FrameHandler {
     this.#wire.earn(4);
     const wrong = error ?? problem(requestProblem(fields), id);
     const headers = wrong ?? fromPeer(joinCookies(fields), limits);
+    const isLate = ending.isGoingAway && !ending.isWarning && !ending.isOver;
     const stream = peer.opened(id, headers, urgencyOf(fields));
-    if (stream === null) return;
+    if (stream === null) {
+      // GOAWAY has told of it, but a proxy may look only at the first one that comes.
+      if (isLate) this.#session.sendRefusalOf(id, 'refused', '', noHeaders);
+      return;
+    }
     this.#expect(stream, fields);
     if (end) this.#end(stream, undefined);
     if (!stream.isOver && this.#wire.host?.takes(stream) !== true) peer.offered(stream);
@@ -329,7 +331,7 @@ export class Http2Reader implements FrameHandler {
   /** Whether a server may open streams here: both ends have said so by now, or never will. */
   #agree(serverOpens: boolean): void {
     const agreed = serverOpens && this.#wire.announces;
-    if (this.#session.info.role === 'client') this.#peerOpens ||= agreed;
+    if (this.#session.info.role === 'client') this.#wire.peerOpens ||= agreed;
     this.#wire.host?.agreed(agreed);
   }
 

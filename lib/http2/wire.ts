@@ -4,6 +4,7 @@ import type { FrameWriter } from '../core/frame-writer.js';
 import { noHeaders } from '../core/headers.js';
 import type { Session } from '../core/session.js';
 import type { CoreStream } from '../core/stream.js';
+import { isLocalOver } from '../core/stream-state.js';
 import type { HeadersUse, Reason, Wire } from '../core/wire.js';
 import {
   FrameParser,
@@ -102,6 +103,8 @@ export class Http2Wire implements Wire {
   readonly #parser: FrameParser;
   /** Who we are on the wire. */
   readonly role: 'client' | 'server';
+  /** The peer may open streams: it is a client, or a server of ours. */
+  peerOpens: boolean;
   readonly host: Http2WireHost | null;
   readonly announces: boolean;
   readonly lingersEnd: boolean;
@@ -120,6 +123,7 @@ export class Http2Wire implements Wire {
     this.announces = announces;
     this.lingersEnd = lingersEnd;
     this.role = swapped === (info.role === 'client') ? 'server' : 'client';
+    this.peerOpens = this.role === 'server';
     this.#idShift = swapped ? 1 : 0;
     const reader = new Http2Reader(session, this);
     const handler = swapped ? new ShiftedIds(reader, this.#idShift) : reader;
@@ -227,12 +231,19 @@ export class Http2Wire implements Wire {
     }
     this.#headers(id, refusalFields(headers, code), true);
     // RFC 9113 §8.1: the response is complete, and the rest of the request is not wanted.
-    if (this.#session.streams.get(id)?.remoteOver !== true) this.reset(id, 'no-error');
+    if (this.#session.streams.get(id)?.remoteOver !== true) this.#reset(id, errorCode.NO_ERROR);
   }
 
+  /** NO_ERROR from an acceptor means that its answer is complete (RFC 9113 §8.1); to Chromium it even is the end of it. */
   reset(id: number, code: Reason): void {
+    const stream = code === 'no-error' ? this.#session.streams.get(id) : undefined;
+    const isEarly = stream?.origin === 'remote' && !isLocalOver(stream.state);
+    this.#reset(id, toWire(isEarly ? 'cancel' : code));
+  }
+
+  #reset(id: number, code: number): void {
     const at = this.#frame(frameType.RST_STREAM, 0, id, 4);
-    writeRstStream(this.#writer.slab, at, this.#wireId(id), toWire(code));
+    writeRstStream(this.#writer.slab, at, this.#wireId(id), code);
   }
 
   /** There is no such frame: `features.halfStop` is false. */
@@ -256,20 +267,19 @@ export class Http2Wire implements Wire {
     this.#session.transmitter.schedule();
   }
 
-  /** Gracefully in two steps (RFC 9113 §6.8): what the peer opens until it has heard the first is told by the second. */
+  /**
+   * The first of two steps (RFC 9113 §6.8): what the peer opens until it has heard is taken, and told by the second. A
+   * PING goes behind, whose answer says that it has.
+   */
+  warn(): Promise<unknown> | null {
+    if (!this.peerOpens) return null;
+    this.#goAway(MAX_31_BITS, errorCode.NO_ERROR, '');
+    return this.#session.pings.ping();
+  }
+
   goAway(lastId: number, error: StreamError | null): void {
-    const { openStreams, pings, ending, transmitter } = this.#session;
-    if (error !== null) this.#goAway(lastId, goAwayCode(error), error.message);
-    else if (openStreams === 0) this.#goAway(lastId, errorCode.NO_ERROR, '');
-    else {
-      this.#goAway(MAX_31_BITS, errorCode.NO_ERROR, '');
-      const heard = (): void => {
-        if (ending.isOver) return;
-        this.#goAway(lastId, errorCode.NO_ERROR, '');
-        transmitter.schedule();
-      };
-      pings.ping().then(heard, () => {});
-    }
+    if (error === null) this.#goAway(lastId, errorCode.NO_ERROR, '');
+    else this.#goAway(lastId, goAwayCode(error), error.message);
   }
 
   #goAway(lastId: number, code: number, message: string): void {

@@ -26,13 +26,13 @@ const flags = [
   '--disable-sync',
 ];
 
-/** Debian's Chromium, with a profile that nobody has used before. */
-export async function startBrowser(): Promise<Browser> {
+/** Debian's Chromium, with a profile that nobody has used before, and flags of the caller's own. */
+export async function startBrowser(...more: string[]): Promise<Browser> {
   const profile = await mkdtemp(join(tmpdir(), 'rxmux-chromium-'));
   const context: BrowserContext = await chromium.launchPersistentContext(profile, {
     executablePath: findBinary('chromium') ?? 'chromium',
     headless: true,
-    args: flags,
+    args: [...flags, ...more],
     viewport: { width: 1440, height: 900 },
   });
   return {

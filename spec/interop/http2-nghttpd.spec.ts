@@ -1,11 +1,10 @@
-import { type ChildProcess, spawn } from 'node:child_process';
 import type { Provider, Stream } from 'rxmux';
 import { http2 } from 'rxmux/http2';
 import { connect } from 'rxmux/node';
+import { type RunningProgram, startProgram } from '../../demos/programs.js';
 import { describeWithPeer, peers } from '../support/interop.js';
 import { trackProvider } from '../support/leaks.js';
 import { digest, noise, noiseHash } from './http2-echo.js';
-import { ended, freePort, listening } from './http2-proxies.js';
 
 const MiB = 1024 * 1024;
 
@@ -16,32 +15,23 @@ async function textOf(stream: Stream): Promise<string> {
 }
 
 describeWithPeer('nghttpd as a server for our client', peers.nghttpd, () => {
-  let child: ChildProcess;
+  let server: RunningProgram;
   let client: Provider;
 
   beforeEach(async () => {
-    const port = await freePort();
-    const args = [
-      '--no-tls',
-      '-a',
-      '127.0.0.1',
-      '--echo-upload',
-      '-w',
-      '24',
-      '-W',
-      '26',
-      '-m',
-      '1000',
-      String(port),
-    ];
-    child = spawn('nghttpd', args, { stdio: 'ignore' });
-    await listening(port);
-    client = trackProvider(await connect(`tcp://127.0.0.1:${port}`, http2));
+    server = await startProgram({
+      command: (port) => [
+        'nghttpd',
+        ...['--no-tls', '-a', '127.0.0.1', '--echo-upload', '-w', '24', '-W', '26', '-m', '1000'],
+        String(port),
+      ],
+    });
+    client = trackProvider(await connect(`tcp://127.0.0.1:${server.port}`, http2));
   });
 
   afterEach(async () => {
     client.abort();
-    await ended(child);
+    await server.close();
   });
 
   it('takes 64 MiB, and sends them back once we have ended', async () => {

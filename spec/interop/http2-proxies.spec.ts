@@ -1,11 +1,12 @@
 import type { Provider, Stream, StreamError } from 'rxmux';
 import { http2 } from 'rxmux/http2';
 import { connect } from 'rxmux/node';
+import type { RunningProgram } from '../../demos/programs.js';
 import { until } from '../conformance/wait.js';
 import { describeWithPeer, type Peer, peers } from '../support/interop.js';
 import { trackProvider } from '../support/leaks.js';
 import { digest, echo, noise, noiseHash, type Serving, serving } from './http2-echo.js';
-import { type ProxyName, proxyTo, type RunningProxy } from './http2-proxies.js';
+import { type ProxyName, proxyTo } from './http2-proxies.js';
 
 const MiB = 1024 * 1024;
 
@@ -70,7 +71,7 @@ describe.each(Object.keys(habits) as ProxyName[])('%s', (name) => {
   const { peer, afterAcceptorsEnd, endsFirst, ...resets } = habits[name];
 
   describeWithPeer('between our client and our server', peer, () => {
-    let proxy: RunningProxy;
+    let proxy: RunningProgram;
     let server: Serving;
     let client: Provider;
     let serve: (stream: Stream) => void;
