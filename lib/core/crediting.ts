@@ -174,6 +174,7 @@ export class Crediting {
   }
 
   #takeBack(): void {
+    if (!this.#scarce && this.#lent === 0) return;
     const { unread, target } = this.#connection;
     this.#scarce &&= unread * 2 > target;
     if (unread * 2 > this.#host.limits.receiveBudgetBytes) return;
