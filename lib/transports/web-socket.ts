@@ -150,8 +150,9 @@ class WebSocketTransport implements Transport {
 
   resume(): void {
     this.#paused = false;
-    this.#socket.resume?.();
-    this.#deliverLater();
+    // What waits goes first, or more may come than is ever read.
+    if (this.#waiting.length > 0 || this.#closing !== null) this.#deliverLater();
+    else this.#socket.resume?.();
   }
 
   end(): void {
@@ -262,6 +263,7 @@ class WebSocketTransport implements Transport {
     }
     this.#waiting.splice(0, chunks);
     this.#delivering = false;
+    if (!this.#paused && !this.#isOver && this.#waiting.length === 0) this.#socket.resume?.();
     const closing = this.#closing;
     if (closing === null || (this.#paused && !this.#isOver)) return;
     this.#closing = null;

@@ -281,6 +281,36 @@ describe('fromWebSocket()', () => {
       expect(socket.calls).toEqual(['pause']);
     });
 
+    it('resumes it when nothing waits any more, and not before', async () => {
+      const socket = new PausableSocket();
+      const transport = fromWebSocket(socket);
+      const told: unknown[] = [];
+      transport.start({
+        onData: (bytes) => {
+          told.push([...bytes]);
+          if (told.length === 2) transport.pause();
+        },
+        onEnd: () => {},
+        onDrain: () => {},
+        onClose: () => {},
+      });
+      transport.pause();
+      // Of the same read of the network.
+      for (const byte of [1, 2, 3]) socket.say(byte);
+      transport.resume();
+      await turn();
+      expect([told, socket.calls]).toEqual([
+        [[1], [2]],
+        ['pause', 'pause'],
+      ]);
+      transport.resume();
+      await turn();
+      expect([told, socket.calls]).toEqual([
+        [[1], [2], [3]],
+        ['pause', 'pause', 'resume'],
+      ]);
+    });
+
     it('gives up on a peer that fills the memory while nobody reads', async () => {
       const socket = new ScriptedSocket();
       const transport = fromWebSocket(socket, { maxWaitingBytes: 1000 });
