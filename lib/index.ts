@@ -7,6 +7,12 @@ export { framer } from './framer/index.js';
 export { http2 } from './http2/index.js';
 export { spdy } from './spdy/index.js';
 export { memoryPair } from './transports/memory.js';
+export {
+  fromWebSocket,
+  type WebSocketEvent,
+  type WebSocketLike,
+  type WebSocketOptions,
+} from './transports/web-socket.js';
 export { type DebugOptions, debug } from './wrappers/debug.js';
 export { ForwardingProvider } from './wrappers/forwarding-provider.js';
 export { ForwardingStream } from './wrappers/forwarding-stream.js';

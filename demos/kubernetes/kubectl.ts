@@ -15,10 +15,12 @@ export class Kubectl {
   readonly #program: string;
   readonly #flags: readonly string[];
   readonly #folder: string;
+  readonly #env: readonly string[];
 
-  constructor(program: string, server: string, folder: string) {
+  constructor(program: string, server: string, folder: string, env: Readonly<Record<string, string>> = {}) {
     this.#program = program;
     this.#folder = folder;
+    this.#env = Object.entries({ HOME: folder, ...env }).map(([name, value]) => `${name}=${value}`);
     // An empty configuration: it must not look at that of whoever runs this.
     this.#flags = ['--server', server, '--kubeconfig', '/dev/null', '--cache-dir', join(folder, 'cache')];
   }
@@ -32,7 +34,7 @@ export class Kubectl {
   /** Starts it, without waiting for anything. */
   start(...args: readonly string[]): ChildProcessWithoutNullStreams {
     const [file, ...rest] = this.commandLine(...args);
-    return spawn(file, rest, { cwd: this.#folder, env: this.env });
+    return spawn(file, rest, { cwd: this.#folder });
   }
 
   /** Runs it to its end, with `input` as all of its stdin. */
@@ -52,11 +54,7 @@ export class Kubectl {
 
   /** The program and its arguments, for whoever starts it on a terminal. */
   commandLine(...args: readonly string[]): [string, ...string[]] {
-    return [this.#program, ...this.#flags, ...args];
-  }
-
-  get env(): NodeJS.ProcessEnv {
-    return { ...process.env, HOME: this.#folder };
+    return ['env', ...this.#env, this.#program, ...this.#flags, ...args];
   }
 }
 

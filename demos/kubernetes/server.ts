@@ -8,14 +8,15 @@ import {
 } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
-import type { Limits, Provider } from 'rxmux';
+import { fromWebSocket, type Limits, type Provider } from 'rxmux';
 import { fromDuplex } from 'rxmux/node';
 import { spdy } from 'rxmux/spdy';
-import { channelOptions, channelProtocol } from './channels.js';
+import { type ChannelOptions, channelOptions, channelProtocol } from './channels.js';
 import { Container, exec } from './command.js';
 import { documentAt, type PodOptions, subresourceAt } from './pods.js';
 import { forward, forwardProtocol } from './port-forward.js';
 import { failure, type Status } from './status.js';
+import * as webSocket from './web-socket.js';
 
 /** As kubelets have it: an idle shell, or a forwarded connection that nobody uses, stays for hours. */
 const limits: Partial<Limits> = { halfClosedMs: 4 * 60 * 60 * 1000 };
@@ -25,12 +26,17 @@ const leavingMs = 5000;
 export interface ClusterOptions {
   /** Of 127.0.0.1; chosen by the system if there is none. */
   readonly port?: number;
-  /** Told of each connection. */
-  readonly onConnection?: (provider: Provider) => void;
+  /** Told of each connection, and of the protocol that was agreed on. */
+  readonly onConnection?: (provider: Provider, protocol: string) => void;
 }
 
-/** It is over when nothing is left to be said to the client. */
-type Task = (provider: Provider) => Promise<void>;
+/** What a client wants of a pod. */
+interface Task {
+  /** Of a command. */
+  readonly options?: ChannelOptions;
+  /** It is over when nothing is left to be said to the client. */
+  run(provider: Provider): Promise<void>;
+}
 
 /** A cluster of one node, which is this machine. */
 export class Cluster {
@@ -93,39 +99,58 @@ export class Cluster {
     const { pod: name = '', verb = '' } = subresourceAt(pathname) ?? {};
     const pod = this.#pods.get(name);
     const task = pod && this.#task(pod, verb, searchParams);
-    const protocol = verb === 'portforward' ? forwardProtocol : channelProtocol;
-    if (request.headers.upgrade?.toUpperCase() !== 'SPDY/3.1') {
-      // Newer kubectls ask for WebSocket first, and for SPDY after this answer.
-      refuse(socket, failure(400, 'BadRequest', 'this server is upgraded to SPDY/3.1 only'));
-    } else if (task === undefined) {
-      refuse(socket, failure(404, 'NotFound', `there is no ${pathname}`));
-    } else if (!offersOf(request).includes(protocol)) {
-      refuse(socket, failure(403, 'Forbidden', `this server speaks ${protocol} only`));
-    } else {
+    const carrier = request.headers.upgrade?.toLowerCase();
+    if (task === undefined) refuse(socket, failure(404, 'NotFound', `there is no ${pathname}`));
+    else if (carrier === 'websocket') this.#upgradeToWebSocket(request, socket, head, task);
+    else if (carrier === 'spdy/3.1') this.#upgradeToSpdy(request, socket, head, task);
+    else refuse(socket, failure(400, 'BadRequest', 'this server is upgraded to WebSocket or SPDY/3.1'));
+  }
+
+  #upgradeToSpdy(request: IncomingMessage, socket: Duplex, head: Buffer, task: Task): void {
+    const protocol = task.options === undefined ? forwardProtocol : channelProtocol;
+    if (offersOf(request).includes(protocol)) {
       socket.write(head101(protocol));
-      void this.#serve(spdy(fromDuplex(socket, { head }), { role: 'server', limits }), task);
-    }
+      void this.#serve(spdy(fromDuplex(socket, { head }), { role: 'server', limits }), protocol, task);
+    } else refuse(socket, failure(403, 'Forbidden', `this server speaks ${protocol} only`));
+  }
+
+  #upgradeToWebSocket(request: IncomingMessage, socket: Duplex, head: Buffer, task: Task): void {
+    const { options } = task;
+    const protocol = options === undefined ? webSocket.tunnelProtocol : webSocket.messageProtocol;
+    if (webSocket.offersOf(request).includes(protocol)) {
+      webSocket.upgrade(request, socket, head, protocol, (opened) => {
+        const provider =
+          options === undefined
+            ? spdy(fromWebSocket(opened), { role: 'server', limits })
+            : webSocket.channels(opened, options, limits);
+        void this.#serve(provider, protocol, task);
+      });
+    } else refuse(socket, failure(403, 'Forbidden', `this server speaks ${protocol} only`));
   }
 
   /** What can be done with a pod, on a connection of its own. */
   #task(pod: PodOptions, verb: string, query: URLSearchParams): Task | undefined {
+    const options = channelOptions(query);
     switch (verb) {
       case 'exec':
-        return (provider) => exec(provider, pod, channelOptions(query), query.getAll('command'));
+        return { options, run: (provider) => exec(provider, pod, options, query.getAll('command')) };
       case 'attach':
-        return async (provider) => this.#containers.get(pod.name)?.attach(provider, channelOptions(query));
+        return {
+          options,
+          run: async (provider) => this.#containers.get(pod.name)?.attach(provider, options),
+        };
       case 'portforward':
-        return (provider) => forward(provider, pod.ports ?? {});
+        return { run: (provider) => forward(provider, pod.ports ?? {}) };
       default:
         return undefined;
     }
   }
 
-  async #serve(provider: Provider, task: Task): Promise<void> {
+  async #serve(provider: Provider, protocol: string, task: Task): Promise<void> {
     this.connections.add(provider);
-    this.#onConnection?.(provider);
+    this.#onConnection?.(provider, protocol);
     try {
-      await task(provider);
+      await task.run(provider);
       await left(provider);
     } catch (error) {
       provider.abort(error);

@@ -55,8 +55,18 @@ describe('the server', () => {
     return text;
   }
 
+  const webSocket = [
+    'Upgrade: websocket',
+    'Sec-WebSocket-Version: 13',
+    `Sec-WebSocket-Key: ${'A'.repeat(22)}==`,
+  ];
+  const named = 'Sec-WebSocket-Protocol: ';
+
   it.each([
-    ['WebSocket', 'web/exec', ['Upgrade: websocket'], 400],
+    ['another protocol', 'web/exec', ['Upgrade: h2c'], 400],
+    ['a WebSocket of another version', 'web/exec', [...webSocket, `${named}v1`], 403],
+    ['a WebSocket for another purpose', 'web/portforward', [...webSocket, `${named}v5.channel.k8s.io`], 403],
+    ['a WebSocket to a pod that is not there', 'none/exec', [...webSocket, `${named}v5.channel.k8s.io`], 404],
     ['a pod that is not there', 'none/exec', ['Upgrade: SPDY/3.1'], 404],
     ['something else to do with a pod', 'web/eviction', ['Upgrade: SPDY/3.1'], 404],
     ['a name of the prototype', 'web/constructor', ['Upgrade: SPDY/3.1'], 404],

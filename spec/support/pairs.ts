@@ -1,17 +1,21 @@
 import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { rm } from 'node:fs/promises';
-import { createServer, type Socket } from 'node:net';
+import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Duplex } from 'node:stream';
-import { type Limits, memoryPair, type Protocol, type Provider } from 'rxmux';
+import { fromWebSocket, type Limits, memoryPair, type Protocol, type Provider, type Transport } from 'rxmux';
 import type { Open, Pair } from 'rxmux/conformance';
 import { connect, fromDuplex, listen } from 'rxmux/node';
+import { WebSocket, WebSocketServer } from 'ws';
 import { selfSigned } from '../../demos/transfer/tls.js';
 import { trackPair } from './leaks.js';
 
 /** Connected pairs of a protocol over every transport there is, as the conformance kit wants them. */
-export function pairsOver(protocol: Protocol): Record<'memory' | 'tcp' | 'tls' | 'unix' | 'stdio', Open> {
+export function pairsOver(
+  protocol: Protocol,
+): Record<'memory' | 'tcp' | 'tls' | 'unix' | 'stdio' | 'webSocket', Open> {
   return {
     memory: async ({ limits = {} } = {}) => {
       const [near, far] = memoryPair();
@@ -27,6 +31,7 @@ export function pairsOver(protocol: Protocol): Record<'memory' | 'tcp' | 'tls' |
     tls: ({ limits = {} } = {}) => dialled(protocol, 'tls://127.0.0.1:0', limits),
     unix: ({ limits = {} } = {}) => dialled(protocol, `unix:${socketPath()}`, limits),
     stdio: ({ limits = {} } = {}) => throughChild(protocol, limits),
+    webSocket: ({ limits = {} } = {}) => throughWebSocket(protocol, limits),
   };
 }
 
@@ -102,4 +107,23 @@ async function throughChild(protocol: Protocol, limits: BothLimits): Promise<Pai
     await exited;
     await rm(path, { force: true });
   });
+}
+
+/** A WebSocket of npm's `ws`, at both ends. */
+async function throughWebSocket(protocol: Protocol, limits: BothLimits): Promise<Pair> {
+  const listener = new WebSocketServer({ host: '127.0.0.1', port: 0, maxPayload: 1 << 20 });
+  await once(listener, 'listening');
+  const { port } = listener.address() as AddressInfo;
+  const accepted = new Promise<Transport>((resolve) =>
+    listener.once('connection', (socket) => resolve(fromWebSocket(socket))),
+  );
+  const near = fromWebSocket(new WebSocket(`ws://127.0.0.1:${port}/`));
+  const client = protocol(near, { role: 'client', limits: limits.client ?? {} });
+  const far = await accepted;
+  const server = protocol(far, { role: 'server', limits: limits.server ?? {} });
+  const cut = (): void => {
+    near.destroy();
+    far.destroy();
+  };
+  return tracked(client, server, cut, () => new Promise((resolve) => listener.close(() => resolve())));
 }

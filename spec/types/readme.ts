@@ -1,11 +1,23 @@
 /** The README's code, compiled. Nothing here runs. */
 import { createServer } from 'node:http';
 import { filter, map, scan } from 'rxjs';
-import { debug, handle, limit, meter, prometheusContentType, pullMap, redial, span, trace } from 'rxmux';
+import {
+  debug,
+  fromWebSocket,
+  handle,
+  limit,
+  meter,
+  prometheusContentType,
+  pullMap,
+  redial,
+  span,
+  trace,
+} from 'rxmux';
 import { dashboard } from 'rxmux/dashboard';
 import { connect, framer, type Listener, listen, type Provider, type Stream, toDuplex } from 'rxmux/node';
 import { opentelemetry } from 'rxmux/opentelemetry';
 import { sessionOf, ssh } from 'rxmux/ssh';
+import { WebSocketServer } from 'ws';
 
 export async function twelveLines(): Promise<void> {
   const listener = await listen('tcp://127.0.0.1:0', framer);
@@ -19,6 +31,16 @@ export async function twelveLines(): Promise<void> {
   void stream.send('Hello, ');
   for await (const chunk of stream) console.log(new TextDecoder().decode(chunk));
   await connection.close();
+}
+
+export function inABrowser(): Provider {
+  return framer(fromWebSocket(new WebSocket('wss://example.com/streams')), { role: 'client' });
+}
+
+export function itsServer(serve: (connection: Provider) => void): void {
+  new WebSocketServer({ port: 8081, maxPayload: 1 << 20 }).on('connection', (socket) => {
+    serve(framer(fromWebSocket(socket), { role: 'server' }));
+  });
 }
 
 export function pipeline(
