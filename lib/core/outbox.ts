@@ -192,14 +192,6 @@ export class Outbox {
     return true;
   }
 
-  /** The same with a promise, or null if there is room now. */
-  room(bytes: number): Promise<void> | null {
-    if (this.#hasRoomFor(bytes)) return null;
-    return new Promise((resolve, reject) => {
-      this.waitsForRoom({ bytes, resolve, reject });
-    });
-  }
-
   /** Resolves once all that was taken is with the transport. */
   sent(): Promise<void> {
     if (this.#failed) return rejected(this.error);
@@ -213,10 +205,7 @@ export class Outbox {
       this.trailers = trailers;
       this.#owner.outboxReady();
       // A source that waits for room would wait for ever: there is none behind the end.
-      const room = this.#room;
-      this.#room = null;
-      if (room !== null) for (const waiter of room) waiter.reject(this.refusal);
-      this.#letGo();
+      if (this.isThirsty) this.#noRoom(this.refusal);
     }
     return this.#ended ? done : this.#reached(this.bytesOut + this.queued + 1);
   }
@@ -279,11 +268,8 @@ export class Outbox {
     const waiters = this.#waiters;
     this.#waiters = null;
     if (waiters !== null) for (const waiter of waiters) reject(waiter, error);
-    const room = this.#room;
-    this.#room = null;
-    if (room !== null) for (const waiter of room) waiter.reject(error);
     if (this.#onFail !== null) for (const listener of [...this.#onFail]) listener(error);
-    this.#letGo();
+    this.#noRoom(error);
   }
 
   /** The peer reads no more: everything waiting fails, and the half ends on the wire. */
@@ -337,6 +323,13 @@ export class Outbox {
 
   #hasRoomFor(bytes: number): boolean {
     return this.hasRoom(Math.max(1, Math.min(bytes, this.widest >> 1)));
+  }
+
+  #noRoom(error: unknown): void {
+    const room = this.#room;
+    this.#room = null;
+    if (room !== null) for (const waiter of room) waiter.reject(error);
+    this.#letGo();
   }
 
   #letGo(): void {

@@ -41,9 +41,9 @@ export class Pump implements RoomWaiter {
   constructor(outbox: Outbox, source: Pulled, signal: AbortSignal | undefined) {
     this.#outbox = outbox;
     this.#source = source;
-    outbox.onFail.add(this.#stop);
-    this.#forget = onAbort(signal, this.#stop);
-    if (outbox.hasFailed) this.#stop(outbox.error);
+    outbox.onFail.add(this.reject);
+    this.#forget = onAbort(signal, this.reject);
+    if (outbox.hasFailed) this.reject(outbox.error);
     else this.resolve();
   }
 
@@ -58,10 +58,6 @@ export class Pump implements RoomWaiter {
       if (!this.#outbox.waitsForRoom(this)) this.#pull();
       else return;
     }
-  }
-
-  reject(error: unknown): void {
-    this.#stop(error);
   }
 
   #pull(): void {
@@ -109,7 +105,8 @@ export class Pump implements RoomWaiter {
     }
   }
 
-  readonly #stop = (reason: unknown): void => {
+  /** The stream has failed, or the signal was aborted: no more is wanted of the source. */
+  readonly reject = (reason: unknown): void => {
     if (this.#over || this.#stopped) return;
     this.#stopped = true;
     this.#reason = reason;
@@ -129,7 +126,7 @@ export class Pump implements RoomWaiter {
   #settle(...failure: [] | [unknown]): void {
     if (this.#over) return;
     this.#over = true;
-    this.#outbox.onFail.delete(this.#stop);
+    this.#outbox.onFail.delete(this.reject);
     this.#forget();
     if (failure.length === 0) this.#result.resolve();
     else this.#result.reject(failure[0]);

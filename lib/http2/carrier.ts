@@ -1,6 +1,7 @@
 import type { Transport } from '../api.js';
 import { hold, type Release } from '../core/hold.js';
 import { microtask } from '../core/promises.js';
+import { roomFor } from '../core/room.js';
 import type { CoreStream } from '../core/stream.js';
 
 type Handlers = Parameters<Transport['start']>[0];
@@ -44,7 +45,7 @@ export class CarrierTransport implements Transport {
     const { outbox } = this.#stream;
     if (outbox.refusal !== undefined) return true;
     for (const chunk of chunks) outbox.take(chunk);
-    const room = outbox.room(1);
+    const room = roomFor(outbox, 1);
     if (room === null) return true;
     room.then(
       () => this.#handlers?.onDrain(),

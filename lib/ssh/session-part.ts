@@ -3,6 +3,7 @@ import type { Chunk, Stream } from '../api.js';
 import { toBytes } from '../core/bytes.js';
 import { StreamError } from '../core/errors.js';
 import { PacedQueue } from '../core/paced-queue.js';
+import { roomFor } from '../core/room.js';
 import type { CoreStream } from '../core/stream.js';
 
 /** The size of a terminal: in characters, and in pixels if they are known. */
@@ -147,7 +148,7 @@ export class SessionPart implements SshSession {
       if (outbox.refusal !== undefined) throw outbox.refusal;
       const room = Math.min(outbox.window - outbox.queued, outbox.maxDataBytes, bytes.byteLength - at);
       if (stream.answer !== 'written' || room <= 0 || !outbox.hasRoom(1)) {
-        await (outbox.room(1) ?? new Promise<void>((resolve) => setImmediate(resolve)));
+        await (roomFor(outbox, 1) ?? new Promise<void>((resolve) => setImmediate(resolve)));
         continue;
       }
       outbox.window -= room;
