@@ -4,10 +4,11 @@ import { Session, type SessionProfile } from '../core/session.js';
 import { Forwards, type SshForward, type SshForwardTarget } from './forwards.js';
 import { MAX_WINDOW_BYTES } from './frames.js';
 import { knownNames } from './known-hosts.js';
+import { readPrivateKey } from './library.js';
 import { type LinkLogin, SshLink, type SshLogin } from './link.js';
 import { ClientSide, defaultAlgorithms } from './login.js';
 import { type SshAlgorithms, type SshOptions, sshBounds, sshLimitsWith } from './options.js';
-import { readPrivateKey, ServerSide } from './seam.js';
+import { ServerSide } from './seam.js';
 import { isChannelName } from './standard-types.js';
 import { SshWire } from './wire.js';
 

@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto';
 import { SshError } from './errors.js';
 import { findKnownHost, knownAlgorithms } from './known-hosts.js';
+import type { PrivateKey } from './library.js';
 import type { SshAlgorithms, SshHostKey, SshOptions } from './options.js';
-import type { ClientLogin, PrivateKey } from './seam.js';
+import type { ClientLogin } from './seam.js';
 
 /** What is modern, the most wanted first: no SHA-1, no CBC, no DSA, no compression (it is not asked for at all). */
 export const defaultAlgorithms: Required<SshAlgorithms> = {

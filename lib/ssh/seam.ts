@@ -1,107 +1,20 @@
-import type { EventEmitter } from 'node:events';
-import { createRequire } from 'node:module';
 import { encodeMessage } from './codec.js';
 import { SshError } from './errors.js';
 import { MSG_DISCONNECT, MSG_EXT_INFO, MSG_KEXINIT, MSG_UNIMPLEMENTED, SOFTWARE } from './frames.js';
+import {
+  type AuthContext,
+  checked,
+  type Internals,
+  load,
+  type PrivateKey,
+  type Ssh2Connection,
+  type Ssh2Server,
+} from './library.js';
 import type { SshAlgorithms, SshAuthAttempt } from './options.js';
 import { blocksInPlace, PacketSlab } from './packet-slab.js';
 import { PseudoSocket, type SocketOwner } from './pseudo-socket.js';
 
-/**
- * The only file that knows ssh2: it takes packets, keys and logins from that library, and nothing else. Much of what it
- * uses is not public, so everything is looked for before it is used, and `ssh2` is pinned to ~1.17.
- */
-
-/** What of the library we use, public or not. */
-interface Ssh2 {
-  readonly Client: new () => Ssh2Client;
-  readonly Server: new (config: object) => Ssh2Server;
-  readonly utils: { parseKey(data: unknown, passphrase?: string): PrivateKey | PrivateKey[] | Error };
-}
-
-/** A key that has been read. */
-export interface PrivateKey {
-  readonly type: string;
-  getPrivatePEM(): string | null;
-  getPublicSSH(): Buffer;
-  verify(data: Uint8Array, signature: Uint8Array, hash?: string): boolean | Error;
-}
-
-interface Ssh2Connection extends EventEmitter {
-  readonly _protocol: Internals;
-  readonly _sock: unknown;
-}
-
-interface Ssh2Client extends Ssh2Connection {
-  readonly _remoteVer: string | undefined;
-  connect(config: object): void;
-}
-
-interface Ssh2Server extends EventEmitter {
-  injectSocket(socket: EventEmitter): void;
-}
-
-interface AuthContext {
-  readonly method: string;
-  readonly username: string;
-  readonly password?: unknown;
-  readonly key?: { readonly algo: string; readonly data: Buffer };
-  readonly hashAlgo?: string;
-  readonly signature?: Buffer;
-  readonly blob?: Buffer;
-  accept(): void;
-  reject(methodsLeft: readonly string[]): void;
-}
-
-/** ssh2's `Protocol`: packets, ciphers and the key exchange. */
-interface Internals {
-  _onPayload(payload: Uint8Array): unknown;
-  _onHandshakeComplete(...negotiated: unknown[]): void;
-  readonly _packetRW: {
-    readonly write: {
-      readonly allocStart: number;
-      alloc(bytes: number): Uint8Array;
-      finalize(packet: Uint8Array): Uint8Array;
-    };
-  };
-  readonly _cipher: { encrypt(packet: Uint8Array): void };
-  readonly _decipher: { readonly inSeqno: number } | undefined;
-  /** Ours, while a key exchange runs. */
-  readonly _kexinit: unknown;
-  readonly _kex: { remoteExtInfoEnabled: boolean } | undefined;
-  /** Not there any more once the connection is broken. */
-  readonly _destruct: unknown;
-  disconnect(reason: number): void;
-  rekey(): void;
-}
-
-let loaded: { readonly ssh2: Ssh2; readonly version: string } | undefined;
-
-/** The library, once it is needed. Says what to install where it is missing. */
-function load(): { readonly ssh2: Ssh2; readonly version: string } {
-  if (loaded !== undefined) return loaded;
-  const from = createRequire(import.meta.url);
-  let ssh2: Ssh2;
-  try {
-    ssh2 = from('ssh2') as Ssh2;
-  } catch (cause) {
-    throw new Error('rxmux/ssh needs the package ssh2 beside rxmux: npm install ssh2@~1.17', { cause });
-  }
-  loaded = { ssh2, version: (from('ssh2/package.json') as { version: string }).version };
-  return loaded;
-}
-
-/** Reads a private key; one that cannot be read is the caller's mistake. */
-export function readPrivateKey(what: string, key: string | Uint8Array, passphrase?: string): PrivateKey {
-  const bytes = typeof key === 'string' ? key : Buffer.from(key.buffer, key.byteOffset, key.byteLength);
-  const parsed = load().ssh2.utils.parseKey(bytes, passphrase);
-  const one = Array.isArray(parsed) ? parsed[0] : parsed;
-  if (one instanceof Error || one === undefined) {
-    throw new TypeError(`${what} cannot be read: ${one?.message ?? 'it is empty'}`);
-  }
-  if (one.getPrivatePEM() === null) throw new TypeError(`${what} is a public key: the private one is needed`);
-  return one;
-}
+/** Where SSH is ssh2: packets, keys and logins come from that library (library.ts), and nothing else does. */
 
 /** How to log in, one way after the other, as ssh2's `authHandler` wants it. */
 export type NextLogin = (methodsLeft: readonly string[] | null) => object | false;
@@ -474,28 +387,4 @@ function explained(error: Error & { level?: string; code?: unknown }): SshError 
 /** Without Node's subclass: its methods differ, and its views are slower. */
 function plain(payload: Uint8Array): Uint8Array {
   return new Uint8Array(payload.buffer, payload.byteOffset, payload.byteLength);
-}
-
-/** Throws unless everything that we use is there. */
-function checked(protocol: Internals): Internals {
-  const write = protocol?._packetRW?.write;
-  const members: Record<string, boolean> = {
-    _onPayload: typeof protocol?._onPayload === 'function',
-    _onHandshakeComplete: typeof protocol?._onHandshakeComplete === 'function',
-    '_packetRW.write.alloc': typeof write?.alloc === 'function',
-    '_packetRW.write.finalize': typeof write?.finalize === 'function',
-    '_packetRW.write.allocStart': typeof write?.allocStart === 'number',
-    '_cipher.encrypt': typeof protocol?._cipher?.encrypt === 'function',
-    _kexinit: protocol !== undefined && '_kexinit' in protocol,
-    _kex: protocol !== undefined && '_kex' in protocol,
-    _decipher: protocol !== undefined && '_decipher' in protocol,
-    _destruct: typeof protocol?._destruct === 'function',
-    disconnect: typeof protocol?.disconnect === 'function',
-    rekey: typeof protocol?.rekey === 'function',
-  };
-  const missing = Object.keys(members).filter((name) => !members[name]);
-  if (missing.length === 0) return protocol;
-  const { version } = load();
-  const message = `ssh2 ${version} is not built as rxmux knows it (${missing.join(', ')} differ): npm install ssh2@~1.17`;
-  throw new SshError('library', message);
 }

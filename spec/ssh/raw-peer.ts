@@ -2,10 +2,10 @@ import { type Limits, memoryPair, type Provider, type StreamError } from 'rxmux'
 import { encodeMessage, type Field, PayloadReader, writeUint32 } from '../../lib/ssh/codec.js';
 import * as wire from '../../lib/ssh/frames.js';
 import { ssh } from '../../lib/ssh/index.js';
+import { readPrivateKey } from '../../lib/ssh/library.js';
 import { SshLink } from '../../lib/ssh/link.js';
 import { ClientSide, defaultAlgorithms } from '../../lib/ssh/login.js';
 import { type SshOptions, sshLimitsWith } from '../../lib/ssh/options.js';
-import { readPrivateKey } from '../../lib/ssh/seam.js';
 import { trackProvider } from '../support/leaks.js';
 import { trusting } from '../support/ssh.js';
 

@@ -1,6 +1,6 @@
 import type { Provider } from '../../lib/api.js';
 import type * as Ssh from '../../lib/ssh/index.js';
-import type * as Seam from '../../lib/ssh/seam.js';
+import type * as Library from '../../lib/ssh/library.js';
 import { memoryPair } from '../../lib/transports/memory.js';
 import { trusting } from '../support/ssh.js';
 
@@ -55,7 +55,7 @@ describe('ssh2, which the entry needs', () => {
   });
 
   it('is as it should be', () => {
-    const { readPrivateKey } = jest.requireActual('../../lib/ssh/seam.js') as typeof Seam;
+    const { readPrivateKey } = jest.requireActual('../../lib/ssh/library.js') as typeof Library;
     expect(readPrivateKey('a key', trusting().privateKey as string).type).toBe('ssh-ed25519');
   });
 });
