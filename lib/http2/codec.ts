@@ -5,7 +5,7 @@
  *     PREFACE ──24 bytes──▶ HEADER ──9 bytes──▶ PAYLOAD ──length bytes──▶ HEADER     (gathered, then one call)
  *     (server only)           │ ├─────────────▶ SKIP ─────length bytes──▶ HEADER     (unknown, or refused)
  *                             │ └─DATA, padded▶ PAD_LENGTH ─1 byte─▶ DATA
- *                             └───DATA────────▶ DATA ──▶ PADDING ─────▶ HEADER       (passed on in pieces)
+ *                             └───DATA────────▶ DATA ─(─▶ PADDING )───▶ HEADER       (passed on in pieces)
  */
 import { FieldBlock } from './field-block.js';
 import { defaultFrameLimits, type FrameHandler, type FrameLimits, type Setting } from './frame-handler.js';
@@ -192,21 +192,26 @@ export class FrameParser {
   #readData(chunk: Uint8Array, at: number): number {
     const end = at + Math.min(chunk.length - at, this.#left);
     this.#left -= end - at;
-    if (this.#left === 0) {
+    if (end > at) this.#handler.onData(this.#streamId, chunk.subarray(at, end));
+    if (this.#left > 0) return end;
+    if (this.#padding > 0) {
       this.#left = this.#padding;
       this.#state = PADDING;
-    }
-    if (end > at) this.#handler.onData(this.#streamId, chunk.subarray(at, end));
+    } else this.#endData();
     return end;
+  }
+
+  #endData(): void {
+    this.#state = HEADER;
+    this.#handler.onDataEnd(this.#streamId, (this.#flags & frameFlag.END_STREAM) !== 0);
   }
 
   #skip(chunk: Uint8Array, at: number): number {
     const end = at + Math.min(chunk.length - at, this.#left);
     this.#left -= end - at;
     if (this.#left > 0) return end;
-    const data = this.#state === PADDING;
-    this.#state = HEADER;
-    if (data) this.#handler.onDataEnd(this.#streamId, (this.#flags & frameFlag.END_STREAM) !== 0);
+    if (this.#state === PADDING) this.#endData();
+    else this.#state = HEADER;
     return end;
   }
 

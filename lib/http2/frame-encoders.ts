@@ -82,6 +82,9 @@ export function headersByteLength(blockBytes: number, maxFrameBytes: number): nu
   return blockBytes + FRAME_HEADER_BYTES * Math.max(1, Math.ceil(blockBytes / maxFrameBytes));
 }
 
+/** Below this, the call of `set` costs more than the loop. */
+const LOOPED_BYTES = 64;
+
 /** HEADERS, and as many CONTINUATION as the peer's MAX_FRAME_SIZE makes necessary; nothing may come between them. */
 export function writeHeaders(
   out: Uint8Array,
@@ -99,7 +102,9 @@ export function writeHeaders(
     if (start === 0 && endStream) flags |= frameFlag.END_STREAM;
     const type = start === 0 ? frameType.HEADERS : frameType.CONTINUATION;
     end = writeFrameHeader(out, end, length, type, flags, streamId);
-    out.set(block.subarray(start, start + length), end);
+    if (length <= LOOPED_BYTES) {
+      for (let index = 0; index < length; index++) out[end + index] = block[start + index] as number;
+    } else out.set(block.subarray(start, start + length), end);
     end += length;
     start += length;
   } while (start < block.length);

@@ -32,7 +32,7 @@ export const defaultFieldLimits: FieldLimits = {
 /** A decoded field block. */
 export interface DecodedBlock {
   /** Names and values in turn, one byte per character. Nothing was checked but the limits. */
-  readonly fields: string[];
+  readonly fields: readonly string[];
   /** Names whose values no one who passes them on may put into a table either (RFC 7541 §6.2.3). */
   readonly neverIndexed: ReadonlySet<string> | undefined;
   /** Set when a limit of one stream was passed: `fields` stops there, and the stream is to be refused. */
@@ -47,6 +47,9 @@ const MAX_INTEGER_BYTES = 5;
 
 /** Kept from block to block for Huffman texts; longer ones get a buffer of their own. */
 const SCRATCH_BYTES = 4096;
+
+/** A block of indices, as one that was sent before most often is, has a byte or two for each field. */
+const MAX_REMEMBERED_BYTES = 64;
 
 /**
  * The decoding half of one connection's HPACK state. Every field block must go through it, in order, also those of
@@ -68,6 +71,13 @@ export class HpackDecoder {
   #at = 0;
   #end = 0;
   #listBytes = 0;
+  /** It has changed the table. */
+  #changed = false;
+
+  /** The last short block that left the table as it was, and what it stands for until the table is another one. */
+  readonly #remembered: Uint8Array = new Uint8Array(MAX_REMEMBERED_BYTES);
+  #rememberedBytes = 0;
+  #meaning: DecodedBlock | null = null;
 
   constructor(limits: FieldLimits = defaultFieldLimits) {
     this.#limits = limits;
@@ -81,12 +91,36 @@ export class HpackDecoder {
   /** Call when the peer has acknowledged our SETTINGS_HEADER_TABLE_SIZE: it holds from the next block on. */
   setTableLimit(bytes: number): void {
     this.#tableLimit = bytes;
+    this.#meaning = null;
     // RFC 9113 §4.3.1: a reduction must be confirmed by a size update.
     if (bytes < this.#maxBytes) this.#requiredBytes = Math.min(this.#requiredBytes, bytes);
   }
 
-  /** Decodes one whole block. Throws the error that ends the connection. `streamId` is for the messages. */
+  /**
+   * Decodes one whole block. Throws the error that ends the connection. `streamId` is for the messages. A block like the
+   * last one gives the same object again.
+   */
   decode(block: Uint8Array, streamId: number): DecodedBlock {
+    if (this.#meaning !== null && this.#isRemembered(block)) return this.#meaning;
+    this.#meaning = null;
+    const decoded = this.#decode(block, streamId);
+    if (!this.#changed && decoded.error === undefined && block.length <= MAX_REMEMBERED_BYTES) {
+      this.#remembered.set(block);
+      this.#rememberedBytes = block.length;
+      this.#meaning = decoded;
+    }
+    return decoded;
+  }
+
+  #isRemembered(block: Uint8Array): boolean {
+    const { length } = block;
+    if (length !== this.#rememberedBytes) return false;
+    for (let at = 0; at < length; at++) if (block[at] !== this.#remembered[at]) return false;
+    return true;
+  }
+
+  #decode(block: Uint8Array, streamId: number): DecodedBlock {
+    this.#changed = false;
     this.#block = block;
     this.#at = 0;
     this.#end = block.length;
@@ -130,6 +164,7 @@ export class HpackDecoder {
         throw compressionError(`a table size update to ${bytes} bytes of ${this.#tableLimit}`);
       }
       if (bytes <= this.#requiredBytes) this.#requiredBytes = Number.POSITIVE_INFINITY;
+      this.#changed = true;
       this.#maxBytes = bytes;
       this.#makeRoom(0);
     }
@@ -177,6 +212,7 @@ export class HpackDecoder {
 
   #insert(entry: TableEntry): void {
     const bytes = entryBytes(entry.name, entry.value);
+    this.#changed = true;
     // RFC 7541 §4.4: an entry larger than the table empties it, and that is no error.
     this.#makeRoom(bytes);
     if (bytes <= this.#maxBytes) this.#table.push(entry);

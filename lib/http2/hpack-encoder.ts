@@ -62,6 +62,8 @@ export class HpackEncoder {
   #announcedBytes = DEFAULT_TABLE_BYTES;
   /** The serial number of the next entry. */
   #serial = 0;
+  /** Counts what has changed since the start: a list that was encoded without a change is the same bytes until one. */
+  changes = 0;
   /** Where the encoding at hand goes. */
   #out: Uint8Array = new Uint8Array(0);
   #at = 0;
@@ -79,6 +81,7 @@ export class HpackEncoder {
 
   /** Call with the peer's SETTINGS_HEADER_TABLE_SIZE before acknowledging it. The next block says so. */
   setTableLimit(bytes: number): void {
+    this.changes++;
     this.#maxBytes = Math.min(bytes, this.#mostBytes);
     this.#lowestBytes = Math.min(this.#lowestBytes, this.#maxBytes);
     this.#makeRoom(0);
@@ -127,6 +130,7 @@ export class HpackEncoder {
 
   #writeSizeUpdates(): void {
     if (this.#maxBytes === this.#announcedBytes && this.#lowestBytes === this.#maxBytes) return;
+    this.changes++;
     const lowered = this.#lowestBytes < this.#announcedBytes;
     if (lowered && this.#lowestBytes < this.#maxBytes) this.#writeInteger(0x20, 0x1f, this.#lowestBytes);
     this.#writeInteger(0x20, 0x1f, this.#maxBytes);
@@ -136,6 +140,7 @@ export class HpackEncoder {
 
   /** The peer will never see what this block did to the table, so both sides empty theirs. */
   #startOver(): void {
+    this.changes++;
     while (this.#table.length > 0) this.#evict();
     this.#lowestBytes = 0;
     this.#announcedBytes = Number.POSITIVE_INFINITY;
@@ -181,6 +186,7 @@ export class HpackEncoder {
   }
 
   #insert(name: string, value: string): void {
+    this.changes++;
     this.#makeRoom(entryBytes(name, value));
     let known = this.#names.get(name);
     if (known === undefined) {

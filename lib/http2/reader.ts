@@ -5,7 +5,7 @@ import type { CoreStream } from '../core/stream.js';
 import { isLocalOver } from '../core/stream-state.js';
 import { maxCredit } from '../core/window.js';
 import type { FrameHandler, Setting } from './codec.js';
-import { contentLength, joinCookies, requestProblem, responseProblem, trailersProblem } from './fields.js';
+import { trailersProblem } from './fields.js';
 import {
   errorCode,
   errorName,
@@ -15,9 +15,9 @@ import {
   uint32,
   wireError,
 } from './frames.js';
-import { HpackDecoder } from './hpack.js';
+import { type DecodedBlock, HpackDecoder } from './hpack.js';
 import { LatelyEnded } from './lately-ended.js';
-import { urgencyOf } from './messages.js';
+import { MessageReader } from './message-reader.js';
 import { fromWire } from './reasons.js';
 import type { Http2Wire } from './wire.js';
 
@@ -32,6 +32,7 @@ export class Http2Reader implements FrameHandler {
   readonly #session: Session;
   readonly #wire: Http2Wire;
   readonly #decoder: HpackDecoder;
+  readonly #messages: MessageReader;
   readonly #ended: LatelyEnded = new LatelyEnded();
   /** What is to come of streams that said how long they are. */
   readonly #lengths: WeakMap<CoreStream, number> = new WeakMap();
@@ -47,6 +48,7 @@ export class Http2Reader implements FrameHandler {
     this.#session = session;
     this.#wire = wire;
     this.#decoder = new HpackDecoder(session.limits);
+    this.#messages = new MessageReader(session.limits);
   }
 
   onFrame(type: number, flags: number, streamId: number, length: number): void {
@@ -61,18 +63,18 @@ export class Http2Reader implements FrameHandler {
     const problem = error ?? decoded.error;
     const { peer, info } = this.#session;
     const ours = id % 2 === (info.role === 'client' ? 1 : 0);
-    if (!ours && id > peer.lastId) this.#request(id, decoded.fields, end, problem);
+    if (!ours && id > peer.lastId) this.#request(id, decoded, end, problem);
     else {
       const stream = this.#sending(id, 'HEADERS');
       if (stream === null) return;
       if (problem !== undefined) peer.broke(stream, problem);
-      else if (ours && !stream.isAnswered) this.#response(stream, decoded.fields, end);
+      else if (ours && !stream.isAnswered) this.#response(stream, decoded, end);
       else this.#trailers(stream, decoded.fields, end);
     }
   }
 
-  #request(id: number, fields: readonly string[], end: boolean, error: StreamError | undefined): void {
-    const { peer, limits, info, ending } = this.#session;
+  #request(id: number, decoded: DecodedBlock, end: boolean, error: StreamError | undefined): void {
+    const { peer, info, ending } = this.#session;
     if (!this.#wire.peerOpens) {
       throw wireError(
         errorCode.PROTOCOL_ERROR,
@@ -82,44 +84,42 @@ export class Http2Reader implements FrameHandler {
     const first = info.role === 'client' ? 2 : 1;
     this.#ended.opened(id, peer.lastId === 0 ? first : peer.lastId + 2);
     this.#wire.earn(4);
-    const wrong = error ?? problem(requestProblem(fields), id);
-    const headers = wrong ?? fromPeer(joinCookies(fields), limits);
+    const request = error ?? this.#messages.request(id, decoded);
+    const isWrong = StreamError.is(request);
     const isLate = ending.isGoingAway && !ending.isWarning && !ending.isOver;
-    const stream = peer.opened(id, headers, urgencyOf(fields));
+    const stream = peer.opened(id, isWrong ? request : request.headers, isWrong ? 3 : request.urgency);
     if (stream === null) {
       // GOAWAY has told of it, but a proxy may look only at the first one that comes.
       if (isLate) this.#session.sendRefusalOf(id, 'refused', '', noHeaders);
       return;
     }
-    this.#expect(stream, fields);
+    if (!isWrong) this.#expect(stream, request.length);
     if (end) this.#end(stream, undefined);
     if (!stream.isOver && this.#wire.host?.takes(stream) !== true) peer.offered(stream);
   }
 
-  #response(stream: CoreStream, fields: readonly string[], end: boolean): void {
-    const { peer, limits } = this.#session;
-    const wrong = responseProblem(fields);
-    if (wrong !== undefined) {
-      this.#broke(stream, errorCode.PROTOCOL_ERROR, wrong);
+  #response(stream: CoreStream, decoded: DecodedBlock, end: boolean): void {
+    const { peer } = this.#session;
+    const response = this.#messages.response(stream.id, decoded);
+    if (StreamError.is(response)) {
+      peer.broke(stream, response);
       return;
     }
-    const status = Number(fields[1]);
+    const { headers, status } = response;
     if (status < 200) {
       // Interim responses (RFC 9113 §8.1) are read, and say nothing that a stream could tell.
       if (end) this.#broke(stream, errorCode.PROTOCOL_ERROR, `the peer ended it with :status ${status}`);
       else this.#useless();
       return;
     }
-    const headers = fromPeer(fields, limits);
-    if (StreamError.is(headers)) peer.broke(stream, headers);
-    else if (end && status >= 300) {
+    if (end && status >= 300) {
       this.#ended.add(stream.id);
       if (!isLocalOver(stream.state)) this.#session.sendReset(stream, 'no-error', '');
       const word = status === 503 || status < 500 ? 'refused' : 'internal-error';
       peer.refused(stream, word, status, `:status ${status}`, headers, false);
     } else {
       const bodiless = status === 204 || status === 304 || stream.headers.get(':method') === 'HEAD';
-      if (!bodiless) this.#expect(stream, fields);
+      if (!bodiless) this.#expect(stream, response.length);
       stream.peerAnswered(headers);
       if (end) this.#end(stream, undefined);
     }
@@ -194,8 +194,7 @@ export class Http2Reader implements FrameHandler {
   }
 
   /** RFC 9113 §8.1.1: the DATA of a message that says its length is that long. */
-  #expect(stream: CoreStream, fields: readonly string[]): void {
-    const length = contentLength(fields);
+  #expect(stream: CoreStream, length: number | undefined): void {
     if (length === undefined) return;
     this.#lengths.set(stream, length);
     this.#hasLengths = true;
@@ -390,8 +389,4 @@ export class Http2Reader implements FrameHandler {
   #useless(): void {
     if (!this.#wire.spend()) this.#session.peer.fault('useless');
   }
-}
-
-function problem(what: string | undefined, id: number): StreamError | undefined {
-  return what === undefined ? undefined : wireError(errorCode.PROTOCOL_ERROR, what, id);
 }

@@ -112,6 +112,10 @@ export class Http2Wire implements Wire {
   #plainRequest: readonly string[] | undefined;
   /** Where field blocks are made. */
   #scratch: Uint8Array = new Uint8Array(0);
+  /** The last block, whose list it stands for, and at which change of the encoder: it would be the same bytes again. */
+  #block: Uint8Array = this.#scratch;
+  #encoded: readonly string[] | null = null;
+  #encodedAt = 0;
   #earned = 0;
 
   constructor(session: Session, target: Target, options: Http2WireOptions) {
@@ -320,14 +324,24 @@ export class Http2Wire implements Wire {
   }
 
   #headers(id: number, fields: readonly string[], end: boolean): void {
-    const bound = this.encoder.byteBound(fields);
-    if (bound > this.#scratch.byteLength) this.#scratch = new Uint8Array(Math.max(512, bound));
-    const length = this.encoder.encodeInto(fields, this.#scratch, 0);
+    const block = this.#encode(fields);
     const writer = this.#writer;
-    const at = writer.reserve(headersByteLength(length, this.maxFrameBytes));
-    const block = this.#scratch.subarray(0, length);
+    const at = writer.reserve(headersByteLength(block.length, this.maxFrameBytes));
     writeHeaders(writer.slab, at, this.#wireId(id), block, end, this.maxFrameBytes);
-    if (this.#session.frames !== null) this.#tellHeaders(id, length, end);
+    if (this.#session.frames !== null) this.#tellHeaders(id, block.length, end);
+  }
+
+  /** A view of `#scratch`, good until the next list is encoded. */
+  #encode(fields: readonly string[]): Uint8Array {
+    const { encoder } = this;
+    const { changes } = encoder;
+    if (fields === this.#encoded && changes === this.#encodedAt) return this.#block;
+    const bound = encoder.byteBound(fields);
+    if (bound > this.#scratch.byteLength) this.#scratch = new Uint8Array(Math.max(512, bound));
+    this.#block = this.#scratch.subarray(0, encoder.encodeInto(fields, this.#scratch, 0));
+    this.#encoded = encoder.changes === changes ? fields : null;
+    this.#encodedAt = changes;
+    return this.#block;
   }
 
   #tellHeaders(id: number, length: number, end: boolean): void {

@@ -80,9 +80,9 @@ function someBlock(random: Random, encoder: HpackEncoder): Uint8Array {
 function decodeAll(
   blocks: readonly Uint8Array[],
   limit: number | undefined,
-): { lists: string[][]; refused: number; error: unknown; decoder: HpackDecoder } {
+): { lists: (readonly string[])[]; refused: number; error: unknown; decoder: HpackDecoder } {
   const decoder = new HpackDecoder({ ...defaultFieldLimits, maxHeaderListBytes: 2000, maxHeaders: 10 });
-  const lists: string[][] = [];
+  const lists: (readonly string[])[] = [];
   let refused = 0;
   try {
     for (const [at, block] of blocks.entries()) {

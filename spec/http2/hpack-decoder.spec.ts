@@ -20,7 +20,7 @@ function decoder(limits: Partial<FieldLimits> = {}): HpackDecoder {
   return new HpackDecoder({ ...defaultFieldLimits, ...limits });
 }
 
-function fieldsOf(block: Uint8Array, from: HpackDecoder = decoder()): string[] {
+function fieldsOf(block: Uint8Array, from: HpackDecoder = decoder()): readonly string[] {
   const { fields, error } = from.decode(block, STREAM);
   expect(error).toBeUndefined();
   return fields;
@@ -404,7 +404,7 @@ describe('against a naive model', () => {
     const all = fieldsOf(block);
     for (let length = 0; length < block.length; length++) {
       const cut = block.subarray(0, length);
-      let fields: string[];
+      let fields: readonly string[];
       try {
         fields = decoder().decode(cut, STREAM).fields;
       } catch (error) {
@@ -417,5 +417,54 @@ describe('against a naive model', () => {
 
   it('has a text helper that the model shares with the RFC', () => {
     expect(plainText('custom-key')).toEqual(hex('0a63 7573 746f 6d2d 6b65 79'));
+  });
+});
+
+describe('a block like the last one', () => {
+  it('gives the same object', () => {
+    const from = decoder();
+    fieldsOf(literal('indexing', 0, 'x-first', '1'), from);
+    const block = hex('83 be');
+    const first = from.decode(block, STREAM);
+    expect(first.fields).toEqual([':method', 'POST', 'x-first', '1']);
+    expect(from.decode(hex('83 be'), STREAM)).toBe(first);
+  });
+
+  it('is read anew once its index has another meaning', () => {
+    const from = decoder();
+    fieldsOf(literal('indexing', 0, 'x-first', '1'), from);
+    expect(fieldsOf(hex('be'), from)).toEqual(['x-first', '1']);
+    fieldsOf(literal('indexing', 0, 'x-second', '2'), from);
+    expect(fieldsOf(hex('be'), from)).toEqual(['x-second', '2']);
+  });
+
+  it('is read anew once the table has lost what it names', () => {
+    const from = decoder();
+    fieldsOf(literal('indexing', 0, 'x-first', '1'), from);
+    expect(fieldsOf(hex('be'), from)).toEqual(['x-first', '1']);
+    fieldsOf(sizeUpdate(0), from);
+    expectBroken(hex('be'), from);
+  });
+
+  it('adds its entry again, if it adds one', () => {
+    const from = decoder();
+    const block = literal('indexing', 0, 'x', 'y');
+    fieldsOf(block, from);
+    fieldsOf(block, from);
+    expect(from.tableBytes).toBe(2 * (2 + 32));
+  });
+
+  it('must begin with a size update if one is due by now', () => {
+    const from = decoder();
+    fieldsOf(hex('83'), from);
+    from.setTableLimit(100);
+    expectBroken(hex('83'), from);
+  });
+
+  it('is refused again, if it was', () => {
+    const from = decoder({ maxHeaders: 1 });
+    const block = hex('83 84');
+    expect(from.decode(block, STREAM).error?.streamId).toBe(STREAM);
+    expect(from.decode(block, STREAM + 2).error?.streamId).toBe(STREAM + 2);
   });
 });

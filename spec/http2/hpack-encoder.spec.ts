@@ -14,7 +14,7 @@ class Peer {
   readonly decoder = new HpackDecoder();
   readonly model = new NaiveTable();
 
-  read(block: Uint8Array): string[] {
+  read(block: Uint8Array): readonly string[] {
     const { fields } = this.decoder.decode(block, 1);
     expect(readBlock(block, this.model, huffmanText).flat()).toEqual(fields);
     expect(this.model.byteLength).toBe(this.decoder.tableBytes);
@@ -242,4 +242,19 @@ describe('any fields', () => {
       { numRuns: 400 },
     );
   });
+});
+
+it('counts changes: without one, a list is the same bytes again', () => {
+  const encoder = new HpackEncoder();
+  const fields = [':method', 'POST', ':authority', 'somewhere'];
+  const start = encoder.changes;
+  encoder.encode(fields);
+  expect(encoder.changes).toBeGreaterThan(start);
+  const stored = encoder.changes;
+  const again = encoder.encode(fields);
+  expect(encoder.changes).toBe(stored);
+  expect(encoder.encode(fields)).toEqual(again);
+  encoder.setTableLimit(0);
+  expect(encoder.changes).toBeGreaterThan(stored);
+  expect(encoder.encode(fields)).not.toEqual(again);
 });
