@@ -54,10 +54,7 @@ export class Pump implements RoomWaiter {
 
   /** There is room, or may be. */
   resolve(): void {
-    while (!this.#over && !this.#pulling) {
-      if (!this.#outbox.waitsForRoom(this)) this.#pull();
-      else return;
-    }
+    while (!this.#over && !this.#pulling && !this.#outbox.waitsForRoom(this)) this.#pull();
   }
 
   #pull(): void {
