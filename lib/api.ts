@@ -241,6 +241,8 @@ export interface Transport {
   }): void;
   /** Takes ownership of the buffers. False: wait for onDrain. */
   write(chunks: readonly Uint8Array[]): boolean;
+  /** All that was written is copied or gone: the memory is the writer's again. Where it is not said, it never is. */
+  readonly isFlushed?: boolean | undefined;
   pause(): void;
   resume(): void;
   end(): void;

@@ -60,7 +60,8 @@ export interface Internals {
     };
   };
   readonly _cipher: { encrypt(packet: Uint8Array): void };
-  readonly _decipher: { readonly inSeqno: number } | undefined;
+  /** `_lenBytes` is 0 between two packets, where there is such a thing. */
+  readonly _decipher: { readonly inSeqno: number; readonly _lenBytes?: number } | undefined;
   /** Ours, while a key exchange runs. */
   readonly _kexinit: unknown;
   readonly _kex: { remoteExtInfoEnabled: boolean } | undefined;

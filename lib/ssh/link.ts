@@ -51,7 +51,7 @@ export class SshLink implements Transport, PacketsOwner {
   readonly #raw: Transport;
   readonly #limits: SshLimitValues;
   readonly #login: LinkLogin;
-  readonly #packets: Packets = new Packets(this);
+  readonly #packets: Packets;
   readonly #attempts: Attempts;
   #handlers: Handlers | null = null;
   #owner: LinkOwner | null = null;
@@ -77,6 +77,7 @@ export class SshLink implements Transport, PacketsOwner {
     this.#raw = raw;
     this.#limits = limits;
     this.#login = login;
+    this.#packets = new Packets(this, raw.isFlushed !== undefined);
     this.#attempts = new Attempts(limits.maxLoginAttempts);
     if (raw.local !== undefined) this.local = raw.local;
     if (raw.remote !== undefined) this.remote = raw.remote;
@@ -306,6 +307,7 @@ export class SshLink implements Transport, PacketsOwner {
   }
 
   #drained(): void {
+    this.#reuse();
     if (this.#packets.isOpen) this.#open();
   }
 
@@ -346,7 +348,13 @@ export class SshLink implements Transport, PacketsOwner {
     if (this.#out.length === 0) return true;
     const out = this.#out;
     this.#out = [];
-    return this.#raw.write(out);
+    const more = this.#raw.write(out);
+    this.#reuse();
+    return more;
+  }
+
+  #reuse(): void {
+    if (this.#out.length === 0 && this.#raw.isFlushed) this.#packets.reuse();
   }
 
   #startKeys(): void {

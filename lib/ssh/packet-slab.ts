@@ -14,16 +14,28 @@ export const blocksInPlace: ReadonlyMap<string, number> = new Map([
   ['ChaChaPolyCipherBinding', 8],
 ]);
 
+/** Slabs that wait to serve again, of all connections: as much as is on its way where one sends all it can. */
+const mostSpare = 8;
+const spare: Uint8Array[] = [];
+
 let padding = new Uint8Array(0);
 let paddingAt = 0;
 
 /**
- * Room for packets (RFC 4253 §6), one behind the other in memory that is never written again: a batch of them goes to the
- * socket as one piece, and costs one allocation instead of one each. Padding is taken from random bytes made in bulk.
+ * Room for packets (RFC 4253 §6), one behind the other: a batch of them goes to the socket as one piece, and costs one
+ * allocation instead of one each, or none where the memory serves again. Padding is taken from random bytes made in bulk.
  */
 export class PacketSlab {
   #slab: Uint8Array = new Uint8Array(0);
   #at = 0;
+  /** Full ones, of which the transport may still have a part. */
+  readonly #full: Uint8Array[] = [];
+  readonly #isReused: boolean;
+
+  /** `isReused` if `reuse` is going to be called. */
+  constructor(isReused: boolean) {
+    this.#isReused = isReused;
+  }
 
   /** A packet for `payload` bytes from its sixth byte on, for a cipher that encrypts in place and leaves the length out. */
   packet(payload: number, blockBytes: number): Uint8Array {
@@ -31,11 +43,7 @@ export class PacketSlab {
     if (pad < 4) pad += blockBytes;
     const length = 1 + payload + pad;
     const total = 4 + length + tagBytes;
-    if (this.#at + total > this.#slab.byteLength) {
-      const bytes = this.#slab.byteLength === 0 ? firstSlabBytes : slabBytes;
-      this.#slab = new Uint8Array(Buffer.allocUnsafeSlow(Math.max(bytes, total)).buffer);
-      this.#at = 0;
-    }
+    if (this.#at + total > this.#slab.byteLength) this.#next(total);
     const packet = this.#slab.subarray(this.#at, this.#at + total);
     this.#at += total;
     packet[0] = length >>> 24;
@@ -45,6 +53,25 @@ export class PacketSlab {
     packet[4] = pad;
     fillPadding(packet, 5 + payload, pad);
     return packet;
+  }
+
+  /** Nobody has any of the packets any more. */
+  reuse(): void {
+    this.#at = 0;
+    for (let slab = this.#full.pop(); slab !== undefined; slab = this.#full.pop()) {
+      if (spare.length < mostSpare) spare.push(slab);
+    }
+  }
+
+  #next(bytes: number): void {
+    const { byteLength } = this.#slab;
+    if (this.#isReused && byteLength === slabBytes && this.#full.length < mostSpare)
+      this.#full.push(this.#slab);
+    const isFirst = byteLength === 0 && bytes <= firstSlabBytes;
+    const wanted = isFirst ? firstSlabBytes : Math.max(slabBytes, bytes);
+    const slab = wanted === slabBytes ? spare.pop() : undefined;
+    this.#slab = slab ?? new Uint8Array(Buffer.allocUnsafeSlow(wanted).buffer);
+    this.#at = 0;
   }
 }
 

@@ -13,6 +13,7 @@ import {
 import type { SshAlgorithms, SshAuthAttempt } from './options.js';
 import { blocksInPlace, PacketSlab } from './packet-slab.js';
 import { PseudoSocket, type SocketOwner } from './pseudo-socket.js';
+import { decryptingInPlace, WholePackets } from './whole-packets.js';
 
 /** Where SSH is ssh2: packets, keys and logins come from that library (library.ts), and nothing else does. */
 
@@ -114,15 +115,21 @@ export class Packets implements SocketOwner {
   /** The cipher that `#blockBytes` is of; 0 if ssh2 is to make the packets. */
   #cipher: object | null = null;
   #blockBytes = 0;
-  readonly #slab: PacketSlab = new PacketSlab();
+  readonly #slab: PacketSlab;
+  readonly #whole: WholePackets;
+  /** The decipher whose packets `#whole` knows the beginnings of. */
+  #cutFor: object | null = null;
   #software = '';
   #loggedIn = false;
   #keyed = false;
   #over = false;
 
-  constructor(owner: PacketsOwner) {
+  /** `isReused` if the owner is going to call `reuse`. */
+  constructor(owner: PacketsOwner, isReused: boolean) {
     this.#owner = owner;
+    this.#slab = new PacketSlab(isReused);
     this.#wire = new PseudoSocket(this);
+    this.#whole = new WholePackets((bytes) => this.#read(bytes));
   }
 
   /** Begins to speak, as soon as ssh2 has its ciphers. */
@@ -139,9 +146,31 @@ export class Packets implements SocketOwner {
   /** Bytes from the socket. */
   receive(chunk: Uint8Array): void {
     if (this.#early !== null) this.#early.push(chunk);
-    else if (!this.#over) {
-      this.#wire.emit('data', Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength));
+    else if (this.#canCut()) this.#whole.push(chunk);
+    else {
+      this.#whole.flush();
+      this.#read(chunk);
     }
+  }
+
+  #read(bytes: Uint8Array): void {
+    if (!this.#over) this.#wire.emit('data', Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength));
+  }
+
+  /** Whether the lengths of packets can be read, and it is known where the next one begins. */
+  #canCut(): boolean {
+    const decipher = this.#protocol?._decipher;
+    if (decipher === undefined || !this.isOpen) {
+      this.#cutFor = null;
+      return false;
+    }
+    if (decipher === this.#cutFor) return true;
+    if (!decryptingInPlace.has(decipher.constructor.name)) return false;
+    // What still waits was cut for the decipher before.
+    this.#whole.flush();
+    if (decipher._lenBytes !== 0) return false;
+    this.#cutFor = decipher;
+    return true;
   }
 
   /** Whether messages can be sent now: logged in, and no key exchange in between. */
@@ -174,6 +203,11 @@ export class Packets implements SocketOwner {
   send(packet: Uint8Array): void {
     const protocol = this.#protocol as Internals;
     protocol._cipher.encrypt(protocol._packetRW.write.finalize(packet));
+  }
+
+  /** The owner has no packet any more that it was given by `writeOut`. */
+  reuse(): void {
+    this.#slab.reuse();
   }
 
   /** Agrees on new keys. */

@@ -1,6 +1,6 @@
 import type { Duplex } from 'node:stream';
 import type { Transport } from '../api.js';
-import { readInPlace } from './zero-copy.js';
+import { isPlainSocket, readInPlace } from './zero-copy.js';
 
 type Handlers = Parameters<Transport['start']>[0];
 
@@ -37,11 +37,13 @@ class DuplexTransport implements Transport {
   readonly authority?: string;
   readonly secure?: boolean;
   readonly #duplex: SocketLike;
+  readonly #isPlain: boolean;
   #head: Uint8Array | undefined;
   #error: unknown = undefined;
 
   constructor(duplex: SocketLike, { head, authority }: { head?: Uint8Array; authority?: string }) {
     this.#duplex = duplex;
+    this.#isPlain = isPlainSocket(duplex);
     this.#head = head;
     if (authority !== undefined) this.authority = authority;
     if (duplex.encrypted === true) this.secure = true;
@@ -84,6 +86,11 @@ class DuplexTransport implements Transport {
     // A socket often takes everything at once, and has room again although write() said false.
     // One that has failed takes nothing more, though it looks empty until it has told of it.
     return !duplex.errored && duplex.writableLength < Math.max(highWaterBytes, duplex.writableHighWaterMark);
+  }
+
+  /** Only of sockets of the system: other Duplexes may hand on what they were given. */
+  get isFlushed(): boolean | undefined {
+    return this.#isPlain ? this.#duplex.writableLength === 0 : undefined;
   }
 
   pause(): void {

@@ -58,12 +58,17 @@ function findInternals(): Internals | null {
   }
 }
 
+/** A socket of net and nothing beyond it, such as one of TLS. */
+export function isPlainSocket(duplex: Duplex): boolean {
+  return Object.getPrototypeOf(duplex) === Socket.prototype;
+}
+
 /**
  * Makes a plain socket that nobody has read from yet deliver its bytes without a copy, as views of memory that is never
  * used again. False where this Node does not allow it: the caller then listens to `data` as usual.
  */
 export function readInPlace(duplex: Duplex, onRead: OnRead): boolean {
-  if (Object.getPrototypeOf(duplex) !== Socket.prototype || duplex.readableLength > 0) return false;
+  if (!isPlainSocket(duplex) || duplex.readableLength > 0) return false;
   internals ??= findInternals();
   const handle = (duplex as { _handle?: { useUserBuffer?: (buffer: Uint8Array) => void } })._handle;
   if (internals === null || typeof handle?.useUserBuffer !== 'function') return false;
