@@ -8,7 +8,7 @@ import { readOptions, usage } from './lib/options.mjs';
 import { report } from './lib/report.mjs';
 import { Results } from './lib/results.mjs';
 import { runInMemory, runRounds } from './lib/rounds.mjs';
-import { buildGoPeer, buildLibrary, installContenders } from './lib/setup.mjs';
+import { buildGoPeer, buildLibrary, installContenders, sayAbsent } from './lib/setup.mjs';
 import { judge } from './lib/targets.mjs';
 
 /** Progress goes to stderr: stdout is the report. */
@@ -19,6 +19,7 @@ function prepare(args) {
   if (options.help) return options;
   installContenders(log);
   if (!options.smoke) buildGoPeer(log);
+  sayAbsent(log);
   const contenders = chooseContenders(options);
   if (contenders.some(({ name }) => name.startsWith('rxmux'))) buildLibrary(log);
   return { ...options, contenders, environment: describeEnvironment({ ...options, contenders }) };

@@ -1,9 +1,11 @@
-// Go contenders for the same harness: gopeer <tcp|yamux|smux|spdystream|http2> server | client <port>
+// Go contenders for the same harness: gopeer <tcp|yamux|smux|spdystream|http2|ssh> server | client <port>
 // Control: JSON lines on stdin/stdout, as in lib/peer.mjs. Within streams: as in lib/*-operations.mjs.
 package main
 
 import (
 	"bufio"
+	"crypto/ed25519"
+	"crypto/rand"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
@@ -25,6 +27,7 @@ import (
 	"github.com/docker/spdystream"
 	"github.com/hashicorp/yamux"
 	"github.com/xtaci/smux"
+	"golang.org/x/crypto/ssh"
 	"golang.org/x/net/http2"
 )
 
@@ -176,6 +179,56 @@ func serveHttp2(c net.Conn) {
 		w.(http.Flusher).Flush()
 		serve(hAnswer{q.Body, w})
 	})})
+}
+
+// A channel per stream. Closing is half of it for the client, and all of it for the server, which is last.
+type cSes struct{ ssh.Conn }
+type cStream struct{ ssh.Channel }
+
+func (s cStream) Close() error { return s.Channel.CloseWrite() }
+func (s cSes) open() (stream, error) {
+	ch, asked, e := s.Conn.OpenChannel("bench", nil)
+	if e != nil {
+		return nil, e
+	}
+	go ssh.DiscardRequests(asked)
+	return cStream{ch}, nil
+}
+
+var ciphers = ssh.Config{Ciphers: []string{"aes128-gcm@openssh.com"}}
+
+func sshClient(c net.Conn) session {
+	conf := &ssh.ClientConfig{Config: ciphers, User: "bench", HostKeyCallback: ssh.InsecureIgnoreHostKey()}
+	conn, chans, asked, e := ssh.NewClientConn(c, "bench", conf)
+	must(e)
+	go ssh.DiscardRequests(asked)
+	go func() {
+		for ch := range chans {
+			ch.Reject(ssh.Prohibited, "")
+		}
+	}()
+	return cSes{conn}
+}
+func serveSsh(c net.Conn) {
+	_, key, e := ed25519.GenerateKey(rand.Reader)
+	must(e)
+	signer, e := ssh.NewSignerFromKey(key)
+	must(e)
+	conf := &ssh.ServerConfig{Config: ciphers, NoClientAuth: true}
+	conf.AddHostKey(signer)
+	_, chans, asked, e := ssh.NewServerConn(c, conf)
+	if e != nil {
+		return
+	}
+	go ssh.DiscardRequests(asked)
+	for offer := range chans {
+		ch, asked, e := offer.Accept()
+		if e != nil {
+			return
+		}
+		go ssh.DiscardRequests(asked)
+		go serve(ch)
+	}
 }
 
 func serve(s stream) {
@@ -529,6 +582,8 @@ func main() {
 					}()
 				case "http2":
 					go serveHttp2(c)
+				case "ssh":
+					go serveSsh(c)
 				case "spdystream":
 					s, e := spdystream.NewConnection(c, true)
 					must(e)
@@ -558,6 +613,8 @@ func main() {
 				s, e := t.NewClientConn(c)
 				must(e)
 				ses = hSes{s}
+			case "ssh":
+				ses = sshClient(c)
 			case "spdystream":
 				s, e := spdystream.NewConnection(c, false)
 				must(e)

@@ -2,18 +2,10 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, statSync } from 'node:fs';
 import path from 'node:path';
-import { goPeer } from './contenders.mjs';
+import { absent, goNeeds, goPath, goPeer, missing } from './contenders.mjs';
 
 const benchFolder = path.resolve(import.meta.dirname, '..');
 const root = path.resolve(benchFolder, '../..');
-/** Where Debian puts the sources of Go libraries. */
-const goPath = '/usr/share/gocode';
-const goLibraries = [
-  'github.com/hashicorp/yamux',
-  'github.com/xtaci/smux',
-  'github.com/docker/spdystream',
-  'golang.org/x/net/http2',
-];
 
 function run(log, folder, command, args, env = {}) {
   log(`${command} ${args.join(' ')}`);
@@ -31,27 +23,37 @@ export function buildLibrary(log) {
   if (process.env.RXMUX_ROOT) return; // another checkout, as it is
   const built = path.join(root, 'dist', 'lib', 'node.js');
   if (!existsSync(built)) run(log, root, 'npm', ['run', 'build']);
-  else if (newest(path.join(root, 'lib')) > statSync(built).mtimeMs) {
+  else if (newest(path.join(root, 'lib'), '.ts') > statSync(built).mtimeMs) {
     log('NOTE: lib/ is newer than dist/: this measures the older build. `npm run build` makes a new one.');
   }
 }
 
-function newest(folder) {
+function newest(folder, ending) {
   const times = readdirSync(folder, { recursive: true })
-    .filter((name) => name.endsWith('.ts'))
+    .filter((name) => name.endsWith(ending))
     .map((name) => statSync(path.join(folder, name)).mtimeMs);
   return Math.max(...times);
 }
 
 /** The anchors in Go, where Go and the Debian packages of the libraries are installed; else we do without. */
 export function buildGoPeer(log) {
-  if (existsSync(goPeer)) return;
-  if (!goLibraries.every((name) => existsSync(path.join(goPath, 'src', name)))) return;
+  const folder = path.join(benchFolder, 'go');
+  if (existsSync(goPeer) && newest(folder, '.go') <= statSync(goPeer).mtimeMs) return;
+  const packages = missing(goNeeds);
+  if (packages.length > 0) {
+    log(`NOTE: no contenders in Go: not installed: ${packages.join(', ')}`);
+    return;
+  }
   mkdirSync(path.dirname(goPeer), { recursive: true });
   try {
     const env = { GO111MODULE: 'off', GOPATH: goPath, GOFLAGS: '' };
-    run(log, path.join(benchFolder, 'go'), 'go', ['build', '-o', goPeer, '.'], env);
+    run(log, folder, 'go', ['build', '-o', goPeer, '.'], env);
   } catch (error) {
     log(`no contenders in Go: ${error.message}`);
   }
+}
+
+/** Says who takes no part for want of a program. */
+export function sayAbsent(log) {
+  for (const { name, packages } of absent()) log(`NOTE: no ${name}: not installed: ${packages.join(', ')}`);
 }
