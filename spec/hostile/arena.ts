@@ -11,6 +11,7 @@ import { connect } from 'rxmux/node';
 import { spdy } from 'rxmux/spdy';
 import { median } from '../bounded/pairs.js';
 import type { Assault, Blow, Ports, Question, Report } from './messages.js';
+import { sshCanary } from './ssh-login.js';
 
 const root = join(import.meta.dirname, '../..');
 
@@ -49,7 +50,9 @@ class Child {
   readonly #process: ChildProcess;
 
   constructor(file: string, ...args: readonly string[]) {
-    this.#process = fork(file, args, { serialization: 'advanced', execArgv: [] });
+    // What is not in the bundle is found where the library would find it.
+    const env = { ...process.env, NODE_PATH: join(root, 'node_modules') };
+    this.#process = fork(file, args, { serialization: 'advanced', execArgv: [], env });
   }
 
   async ask<T>(question: Question | Assault): Promise<T> {
@@ -70,10 +73,11 @@ class Child {
 export const keptBytes: number = 2 * 1024 * 1024;
 
 /** What victim and canary speak. */
-const protocols: Readonly<Record<'framer' | 'spdy' | 'http2', Protocol>> = {
+const protocols: Readonly<Record<'framer' | 'spdy' | 'http2' | 'ssh', Protocol>> = {
   framer,
   spdy,
   http2,
+  ssh: sshCanary,
 };
 
 const word = new TextEncoder().encode('are you there?');

@@ -71,6 +71,7 @@ describe('patient attackers', () => {
   const patient = {
     loop: false,
     pieceBytes: 65_536,
+    logsIn: false,
     reads: true,
     connections: 1,
     ms: 0,

@@ -11,6 +11,8 @@ export interface Assault {
   readonly loop: boolean;
   /** Bytes per write; small ones are a millisecond apart. */
   readonly pieceBytes: number;
+  /** Logs in by SSH first; head and body are then messages with their lengths before them. */
+  readonly logsIn: boolean;
   /** False: nothing of what the victim says is read. */
   readonly reads: boolean;
   /** Connections at a time. */

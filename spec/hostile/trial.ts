@@ -14,6 +14,7 @@ export function assaultOf(arena: Arena, attack: Attack, ms: number): Assault {
     body,
     loop = false,
     pieceBytes = 65_536,
+    logsIn = false,
     reads = true,
     connections = 1,
   } = attack;
@@ -26,6 +27,7 @@ export function assaultOf(arena: Arena, attack: Attack, ms: number): Assault {
     body,
     loop,
     pieceBytes,
+    logsIn,
     reads,
     connections,
     ms,

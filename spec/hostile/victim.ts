@@ -7,6 +7,7 @@ import { http2 } from 'rxmux/http2';
 import { type Listener, listen } from 'rxmux/node';
 import { spdy } from 'rxmux/spdy';
 import type { End, Ports, Question, Report } from './messages.js';
+import { sshVictim } from './ssh-login.js';
 
 /** Times so short that a spec can wait for them. */
 const quick: Partial<Limits> = {
@@ -18,7 +19,7 @@ const quick: Partial<Limits> = {
   halfClosedMs: 300,
 };
 
-const protocol = { framer, spdy, http2 }[process.argv[2] ?? 'framer'] ?? framer;
+const protocol = { framer, spdy, http2, ssh: sshVictim }[process.argv[2] ?? 'framer'] ?? framer;
 
 setFlagsFromString('--expose-gc');
 const collect = runInNewContext('gc') as () => void;
