@@ -17,10 +17,11 @@ function isName(name: string): boolean {
   return true;
 }
 
-function isValue(value: string): boolean {
+/** A command of SSH may have several lines; anywhere else a line break could begin another header. */
+function isValue(name: string, value: string): boolean {
   for (let at = 0; at < value.length; at++) {
     const code = value.charCodeAt(at);
-    if (code === 0 || code === 10 || code === 13) return false;
+    if (code === 0 || ((code === 10 || code === 13) && name !== ':command')) return false;
   }
   return true;
 }
@@ -82,7 +83,8 @@ export function toHeaders(init: HeadersInit | undefined): StreamHeaders {
     }
     const lower = name.toLowerCase();
     if (!isName(lower)) throw new TypeError(`"${name}" cannot be a header's name: use letters, digits and -`);
-    if (!isValue(value)) throw new TypeError(`the value of header "${name}" has a NUL or a line break in it`);
+    if (!isValue(lower, value))
+      throw new TypeError(`the value of header "${name}" has a NUL or a line break in it`);
     flat.push(lower, value);
   };
   if (Symbol.iterator in init) {
@@ -133,7 +135,7 @@ export function fromPeer(flat: readonly string[], limits: LimitValues): StreamHe
   const count = flat.length / 2;
   if (count > limits.maxHeaders) return tooMuch(`${count} headers`, limits.maxHeaders);
   for (let at = 0; at < flat.length; at += 2) {
-    if (!isName(flat[at] as string) || !isValue(flat[at + 1] as string)) {
+    if (!isName(flat[at] as string) || !isValue(flat[at] as string, flat[at + 1] as string)) {
       return violation('the peer sent a header with a forbidden character');
     }
   }

@@ -72,6 +72,9 @@ async function command(stream: Stream, line: string): Promise<void> {
       await sessionOf(stream).writeStderr('no good\n');
       await stream.end({ ':exit-status': '1' });
       break;
+    case 'echo':
+      await stream.send(line.slice(5));
+      break;
     case 'give':
       await stream.send(supply(Number(argument)));
       break;
@@ -160,6 +163,12 @@ describeWithPeer('our SSH server and stock clients', [openssh, dropbear, keygen]
       const bytes = supplied(10 * MiB);
       const { code, stdout } = await ssh(['127.0.0.1', 'cat'], bytes);
       expect([code, hashOf(stdout)]).toEqual([0, hashOf(bytes)]);
+    });
+
+    it('gives a command of several lines as it is', async () => {
+      const lines = 'one\n  two "three"\r\n\nfour\n';
+      const { code, stdout } = await ssh(['127.0.0.1', `echo ${lines}`]);
+      expect([code, stdout.toString()]).toEqual([0, lines]);
     });
 
     it('a command that is not served ends with a failure', async () => {

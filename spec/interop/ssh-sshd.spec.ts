@@ -82,6 +82,13 @@ describeWithPeer('SSH and OpenSSH’s sshd', [sshd, keygen], () => {
     await stream.closed;
   });
 
+  it('a command may have several lines', async () => {
+    const stream = exec(provider, 'for word in \'a\tb\' c\ndo\n  echo "<$word>"\r\ndone');
+    await stream.end();
+    expect(await text(stream)).toBe('<a\tb>\r\n<c>\r\n');
+    expect(await exitOf(stream)).toBe('0');
+  });
+
   it('a command that is killed tells of the signal', async () => {
     const stream = exec(provider, 'kill -TERM $$');
     await stream.end();
