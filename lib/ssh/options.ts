@@ -15,7 +15,8 @@ export type SshAuthAttempt =
 
 /**
  * The standard channels, as the pseudo-header `:ssh` names them on a stream, with `:command`, `:subsystem`, `:host`,
- * `:port` and `:path`.
+ * `:port` and `:path`. Plain headers of a session are its environment, with names in upper case; `:env`, as
+ * `name=value`, has those of another case.
  */
 export type SshChannel =
   | 'exec'

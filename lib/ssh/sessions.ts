@@ -61,6 +61,7 @@ export class Sessions {
     for (const [name, value] of headers) {
       // Names of variables are upper-case by custom, those of headers lower-case by rule.
       if (!name.startsWith(':')) wire.request(channel, 'env', false, name.toUpperCase(), value);
+      else if (name === ':env') wire.request(channel, 'env', false, ...variableOf(value));
     }
     const term = headers.get(':term');
     if (term !== undefined) {
@@ -217,11 +218,14 @@ export class Sessions {
 
   #environment(session: SessionPart, data: PayloadReader): boolean {
     const { limits } = this.#wire;
-    const name = data.text(limits.maxHeaderNameBytes).toLowerCase();
+    const exact = data.text(limits.maxHeaderNameBytes);
     const value = data.text(limits.maxHeaderValueBytes);
     if (session.isStarted || ++session.environment > limits.maxEnvironment) return false;
-    if (name.startsWith(':') || StreamError.is(fromPeer([name, value], limits))) return false;
-    session.before.push(name, value);
+    const name = exact.toLowerCase();
+    const headers = [name, value];
+    if (exact !== exact.toUpperCase()) headers.push(':env', `${exact}=${value}`);
+    if (name.startsWith(':') || StreamError.is(fromPeer(headers, limits))) return false;
+    session.before.push(...headers);
     return true;
   }
 
@@ -286,6 +290,12 @@ export class Sessions {
     stream.inbox.window.unread -= bytes;
     this.#session.crediting.released(stream, bytes);
   }
+}
+
+/** Name and value of a variable, out of `name=value`. */
+function variableOf(text: string): [string, string] {
+  const at = text.indexOf('=');
+  return at < 0 ? [text, ''] : [text.slice(0, at), text.slice(at + 1)];
 }
 
 function headersOf(flat: readonly string[]): StreamHeaders {

@@ -41,6 +41,8 @@ const needed: Readonly<Record<SshChannel, readonly string[]>> = {
 
 /** Those that a kind may have besides. */
 const ptyNames: readonly string[] = [':term', ':columns', ':rows', ':width', ':height'];
+/** `name=value`: a variable of the environment whose name is not in upper case, as those of plain headers are. */
+const environmentName = ':env';
 const originNames: readonly string[] = [':origin-host', ':origin-port'];
 
 export function isSession(kind: ChannelKind | null): boolean {
@@ -77,7 +79,7 @@ export function checkOpen(headers: StreamHeaders, role: 'client' | 'server'): vo
     if (!headers.has(field)) throw new TypeError(`a stream with ":ssh" of "${name}" needs "${field}"`);
   }
   const session = sessionKinds.has(name);
-  const known = [':ssh', ...needed[name], ...(session ? ptyNames : originNames)];
+  const known = [':ssh', ...needed[name], ...(session ? [...ptyNames, environmentName] : originNames)];
   for (const [field, value] of headers) {
     if (field === ':port' || field === ':origin-port') checkPort(field, value);
     if (known.includes(field) || (session && !field.startsWith(':'))) continue;

@@ -72,6 +72,9 @@ async function command(stream: Stream, line: string): Promise<void> {
       await sessionOf(stream).writeStderr('no good\n');
       await stream.end({ ':exit-status': '1' });
       break;
+    case 'env':
+      await stream.send(JSON.stringify(stream.headers));
+      break;
     case 'echo':
       await stream.send(line.slice(5));
       break;
@@ -188,6 +191,16 @@ describeWithPeer('our SSH server and stock clients', [openssh, dropbear, keygen]
         'body',
       );
       expect([code, stdout.toString()]).toEqual([0, 'stream at /x\nbody']);
+    });
+
+    it('keeps the names of variables, in a header of their own if they are not in upper case', async () => {
+      const { stdout } = await ssh(['-o', 'SetEnv=UPPER=1 camelCase=2 lower=x=3', '127.0.0.1', 'env']);
+      expect(JSON.parse(stdout.toString())).toMatchObject({
+        upper: '1',
+        camelcase: '2',
+        lower: 'x=3',
+        ':env': ['camelCase=2', 'lower=x=3'],
+      });
     });
 
     it('-W reaches a TCP service', async () => {

@@ -110,6 +110,20 @@ describeWithPeer('SSH and OpenSSH’s sshd', [sshd, keygen], () => {
     expect(await text(stream)).toBe('/x\n');
   });
 
+  it('variables whose names are not in upper case have a header of their own', async () => {
+    const command = 'echo "$STREAM_PATH $STREAM_path $STREAM_empty."';
+    const headers = [
+      [':ssh', 'exec'],
+      [':command', command],
+      ['stream_path', '/x'],
+      [':env', 'STREAM_path=a=b'],
+      [':env', 'STREAM_empty'],
+    ] as const;
+    const stream = provider.newStream(headers);
+    await stream.end();
+    expect(await text(stream)).toBe('/x a=b .\n');
+  });
+
   it('a shell has a terminal, which can be resized', async () => {
     const stream = provider.newStream({ ':ssh': 'shell', ':term': 'xterm', ':columns': '80', ':rows': '24' });
     await stream.reply;
