@@ -63,7 +63,7 @@ export interface Wire {
   trailers(stream: CoreStream, headers: StreamHeaders): void;
   refuse(id: number, code: Reason, reason: string, headers: StreamHeaders): void;
   reset(id: number, code: Reason, reason: string): void;
-  /** Only where `features.halfStop`. */
+  /** Without `features.halfStop` a reset: asked for once our half has ended, and the peer's has not. */
   stop(id: number, code: Reason): void;
   /** Credit for a stream, or with id 0 for the connection. */
   credit(id: number, bytes: number): void;

@@ -179,7 +179,9 @@ export class SpdyWire implements Wire {
     writeRstStream(this.#writer.slab, at, id, statusOf(code));
   }
 
-  stop(): void {}
+  stop(id: number, code: Reason): void {
+    this.reset(id, code);
+  }
 
   credit(id: number, bytes: number): void {
     if (this.flowControl === 'off') return;
