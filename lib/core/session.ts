@@ -386,6 +386,11 @@ export class Session
   #discard(stream: CoreStream, bytes: number): void {
     this.crediting.released(stream, bytes);
     if (stream.remoteOver) return;
+    if (stream.stopDue !== null && stream.onlyReads) {
+      this.sayStop(stream);
+      this.transmitter.schedule();
+      return;
+    }
     stream.discarded += bytes;
     const { discardBytes } = this.limits;
     if (stream.discarded <= discardBytes) return;

@@ -308,11 +308,11 @@ export class Transmitter {
     return this.#wire.dataBeforeReply || stream.isAnswered || stream.outbox.isConfirmed;
   }
 
-  /** Where the wire has no STOP, a reset says it once our own half is done: not before, and to nobody who has ended. */
+  /** Where the wire has no STOP, a reset says it once our own half is done. */
   #maySayStop(stream: CoreStream): boolean {
     if (stream.stopDue === null) return false;
     if (this.#wire.features.halfStop) return true;
-    return stream.state === 'half-closed-local' && stream.isAnswered;
+    return !this.#wire.losesUnread && stream.onlyReads;
   }
 
   #wantsEnd(stream: CoreStream): boolean {

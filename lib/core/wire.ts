@@ -23,6 +23,8 @@ export interface Wire {
   readonly endsApart?: boolean;
   /** The opener may send data before the answer. */
   readonly dataBeforeReply: boolean;
+  /** A reset may cost the peer what it has not read yet: of a stop hears only who goes on sending. */
+  readonly losesUnread?: boolean;
   /** Why the peer takes no streams of ours, in a sentence; null if it does. */
   takesNone?: string | null;
   /** The end of our half is to wait; `ready` once it need not. */

@@ -162,7 +162,7 @@ function stopCases(check: Check): void {
     const sending = fate(a.send(silent));
     await b.read();
     b.stop('internal-error');
-    // Where there is no STOP, our own half has to be done first.
+    // Where there is no STOP, its own half has to be done first.
     const ended = fate(b.send('and the other half'));
     await until(() => sending.state === 'rejected', 'the sender learns of it');
     expect(sending.error).toMatchObject({
