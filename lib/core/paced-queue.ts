@@ -119,11 +119,11 @@ export abstract class PacedQueue<T> extends Fifo<T> implements Delivery {
   }
 
   hold(): Release {
-    this.#holds++;
-    let live = true;
     const reader = this.#reader;
+    // A reader that has left holds nothing, or nothing any more.
+    let live = reader !== null;
+    if (live) this.#holds++;
     return () => {
-      // A reader that has left holds nothing any more.
       if (!live || (this.#reader !== reader && !this.#failed)) return;
       live = false;
       if (--this.#holds === 0 && !this.#delivering) {
