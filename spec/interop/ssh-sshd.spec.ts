@@ -261,7 +261,7 @@ describeWithPeer('SSH and OpenSSH’s sshd', [sshd, keygen], () => {
     const others = Array.from({ length: 20 }, (_, at) => exec(provider, `echo ${at}`));
     for (const other of others) await other.end();
     expect(await Promise.all(others.map(text))).toEqual(others.map((_, at) => `${at}\n`));
-  });
+  }, 20_000);
 
   it('twenty-five commands at a time have their own output', async () => {
     const streams = Array.from({ length: 25 }, (_, at) => exec(provider, `echo ${at}; cat`));
