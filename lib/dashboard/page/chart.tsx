@@ -64,7 +64,7 @@ export function Chart(props: Props): VNode {
           {
             stroke: variable('muted'),
             font,
-            size: 62,
+            size: 70,
             gap: 4,
             space: 28,
             ticks: { show: false },

@@ -26,6 +26,7 @@ interface Props {
   readonly onSelect: (key: number | null) => void;
   readonly onOpen: (key: number) => void;
   readonly timeRange: () => TimeRange;
+  readonly beat: number;
 }
 
 const columns: readonly {
@@ -119,11 +120,12 @@ export function Streams(props: Props): VNode {
         rowHeight={height}
         scroller={scroller}
         label="streams"
+        beat={props.beat}
         renderRow={(index) => {
           const row = rows[index] as Row;
           return (
             <StreamLine
-              key={row.key}
+              key={index}
               row={row}
               now={now}
               top={index * height}

@@ -1,4 +1,4 @@
-import { useEffect } from 'preact/hooks';
+import { useEffect, useRef } from 'preact/hooks';
 import { type LaneBox, paintLane, paletteOf } from './paint.js';
 import type { Row, Store } from './store.js';
 import { rangeOf } from './virtual-list.js';
@@ -26,12 +26,19 @@ export function useLanes(
   shown: Current<Shown>,
   rowHeight: number,
 ): void {
+  const ask = useRef(() => {});
+  useEffect(() => ask.current());
   useEffect(() => {
     let frame = 0;
+    let timer: ReturnType<typeof setTimeout> | undefined;
     let drawn = '';
     let drawnRows: readonly Row[] = [];
+    ask.current = () => {
+      clearTimeout(timer);
+      if (frame === 0) frame = requestAnimationFrame(draw);
+    };
     const draw = (): void => {
-      frame = requestAnimationFrame(draw);
+      frame = 0;
       const [element, list] = [canvas.current, scroller.current];
       const lane = list?.querySelector<HTMLElement>('.row .cell.lane');
       if (element === null || list === null) return;
@@ -44,7 +51,9 @@ export function useLanes(
         offsetWidth: width = 0,
         offsetHeight = 0,
       } = lane ?? {};
-      const step = Math.round((to / (to - from)) * width * devicePixelRatio);
+      const pixelMs = (to - from) / Math.max(1, width * devicePixelRatio);
+      const step = Math.round(to / pixelMs);
+      timer = setTimeout(ask.current, Math.max(8, pixelMs));
       const { theme } = document.documentElement.dataset;
       // Time that moves the picture by less than a pixel does not count.
       const key = [step, store.version, scrollTop, left, top, width, height, rows.length, theme].join();
@@ -66,8 +75,17 @@ export function useLanes(
         paintLane(context, rows[i] as Row, box, palette);
       }
     };
-    frame = requestAnimationFrame(draw);
-    return () => cancelAnimationFrame(frame);
+    const observer = new ResizeObserver(ask.current);
+    const list = scroller.current;
+    if (list !== null) observer.observe(list);
+    list?.addEventListener('scroll', ask.current, { passive: true });
+    ask.current();
+    return () => {
+      observer.disconnect();
+      list?.removeEventListener('scroll', ask.current);
+      cancelAnimationFrame(frame);
+      clearTimeout(timer);
+    };
   }, [canvas, scroller, shown, rowHeight]);
 }
 
