@@ -134,7 +134,7 @@ export function Log({ store, query, connection, onOpen }: Props): VNode {
 
 function Line(props: { line: LogLine; store: Store; top: number; onOpen: (key: number) => void }): VNode {
   const { line, store, top, onOpen } = props;
-  const style = { transform: `translateY(${top}px)` };
+  const style = { top: `${top}px` };
   if ('frame' in line) {
     const [at, connection, direction, name, id, length, flags] = line.frame;
     return (

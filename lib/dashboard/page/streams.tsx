@@ -175,7 +175,7 @@ function StreamLine({
       aria-selected={isSelected}
       data-key={row.key}
       data-id={row.id}
-      style={{ transform: `translateY(${top}px)` }}
+      style={{ top: `${top}px` }}
       onClick={() => onOpen(row.key)}
     >
       <Cell name="stream">
