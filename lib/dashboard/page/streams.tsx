@@ -121,14 +121,13 @@ export function Streams(props: Props): VNode {
         scroller={scroller}
         label="streams"
         beat={props.beat}
+        keyOf={(index) => (rows[index] as Row).key}
         renderRow={(index) => {
           const row = rows[index] as Row;
           return (
             <StreamLine
-              key={index}
               row={row}
               now={now}
-              top={index * height}
               protocol={store.connections.get(row.connection)?.protocol ?? ''}
               connection={store.connections.size > 1 ? row.connection : 0}
               isTimeline={isTimeline}
@@ -148,7 +147,6 @@ export function Streams(props: Props): VNode {
 interface LineProps {
   readonly row: Row;
   readonly now: number;
-  readonly top: number;
   readonly protocol: string;
   readonly connection: number;
   readonly isTimeline: boolean;
@@ -156,16 +154,7 @@ interface LineProps {
   readonly onOpen: (key: number) => void;
 }
 
-function StreamLine({
-  row,
-  now,
-  top,
-  protocol,
-  connection,
-  isTimeline,
-  isSelected,
-  onOpen,
-}: LineProps): VNode {
+function StreamLine({ row, now, protocol, connection, isTimeline, isSelected, onOpen }: LineProps): VNode {
   const isOver = row.endedAt !== null;
   const preview = row.headers.map(([name, value]) => `${name}: ${value}`).join('  ');
   return (
@@ -175,7 +164,6 @@ function StreamLine({
       aria-selected={isSelected}
       data-key={row.key}
       data-id={row.id}
-      style={{ top: `${top}px` }}
       onClick={() => onOpen(row.key)}
     >
       <Cell name="stream">

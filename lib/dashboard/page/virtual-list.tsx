@@ -10,10 +10,11 @@ interface Props {
   readonly count: number;
   readonly rowHeight: number;
   readonly scroller: RefObject<HTMLDivElement | null>;
+  readonly keyOf: (index: number) => number;
   readonly renderRow: (index: number) => VNode;
   readonly children?: ComponentChildren;
   readonly label: string;
-  /** Changes when figures have: rows may follow some frames later. Without it, and for any other reason, all are drawn at once. */
+  /** Changes when figures have: what rows show may then follow some frames later. Else it is drawn at once. */
   readonly beat?: number;
 }
 
@@ -26,9 +27,9 @@ export function rangeOf(scroller: HTMLElement, rowHeight: number, count: number)
 
 /** A list of which only the visible rows exist, however long it is. */
 export function VirtualList(props: Props): VNode {
-  const { count, rowHeight, scroller, renderRow, children, label, beat = 0 } = props;
+  const { count, rowHeight, scroller, keyOf, renderRow, children, label, beat = 0 } = props;
   const drawn = useRef<Map<number, VNode>>(new Map());
-  const stale = useRef<Set<number>>(new Set());
+  const stale = useRef<ReadonlySet<number>>(new Set());
   const lastBeat = useRef(beat);
   const isNextPortion = useRef(false);
   const [, redraw] = useState(0);
@@ -54,21 +55,35 @@ export function VirtualList(props: Props): VNode {
   }, [scroller]);
 
   const [first, last] = scroller.current === null ? [0, 0] : rangeOf(scroller.current, rowHeight, count);
+  const visible: number[] = [];
   const [begin, end] = [Math.max(0, first - spare), Math.min(count, last + spare)];
+  for (let i = begin; i < end; i++) visible.push(keyOf(i));
   const isBeat = beat !== lastBeat.current;
-  const before = isBeat || isNextPortion.current ? drawn.current : null;
+  const before: ReadonlyMap<number, VNode> | null = isBeat || isNextPortion.current ? drawn.current : null;
   lastBeat.current = beat;
   isNextPortion.current = false;
-  if (isBeat) for (let i = begin; i < end; i++) stale.current.add(i);
-  const now = before === null ? null : take(stale.current, portion);
-  if (before === null) stale.current.clear();
-  const rows: Map<number, VNode> = new Map();
-  for (let i = begin; i < end; i++) {
-    const row = before === null || now?.has(i) ? renderRow(i) : before.get(i);
-    // What is not there yet has its turn in one of the next frames.
-    if (row !== undefined) rows.set(i, row);
-  }
-  drawn.current = rows;
+  const missing = visible.filter((key) => before?.has(key) !== true);
+  const late = visible.filter((key) => stale.current.has(key));
+  // What is not there at all has the first turn, then what is late already.
+  const waiting = new Set([...missing, ...(before === null ? [] : [...late, ...(isBeat ? visible : [])])]);
+  const now = new Set(before === null ? visible : [...waiting].slice(0, portion));
+  for (const key of now) waiting.delete(key);
+  stale.current = waiting;
+  drawn.current = new Map();
+  const slots = visible.map((key, index) => {
+    const row = now.has(key) ? renderRow(begin + index) : before?.get(key);
+    if (row !== undefined) drawn.current.set(key, row);
+    return (
+      <div
+        class="slot"
+        role="presentation"
+        key={key}
+        style={{ top: `${(begin + index) * rowHeight}px`, height: `${rowHeight}px` }}
+      >
+        {row}
+      </div>
+    );
+  });
   useEffect(() => {
     if (stale.current.size === 0) return undefined;
     const frame = requestAnimationFrame(() => {
@@ -81,17 +96,10 @@ export function VirtualList(props: Props): VNode {
     <div class="viewport">
       <div class="scroller" ref={scroller} tabIndex={0} role="rowgroup" aria-label={label}>
         <div class="rows" style={{ height: `${count * rowHeight}px` }}>
-          {[...rows.values()]}
+          {slots}
         </div>
       </div>
       {children}
     </div>
   );
-}
-
-/** The first of them, which are then no longer in it. */
-function take(set: Set<number>, most: number): Set<number> {
-  const taken = new Set([...set].slice(0, most));
-  for (const each of taken) set.delete(each);
-  return taken;
 }
