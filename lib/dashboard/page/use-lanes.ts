@@ -65,12 +65,17 @@ export function useLanes(
       if (width === 0) return;
       const palette = paletteOf(element);
       context.fillStyle = palette.faint;
-      for (const part of [0.25, 0.5, 0.75]) context.fillRect(Math.round(width * part), 0, 1, height);
+      const isNarrow = offsetHeight < rowHeight / 2;
+      if (!isNarrow) paintGrid(context, width, 0, height);
       const { bucketMs } = store;
       const now = store.now();
       const [first, last] = rangeOf(list, rowHeight, rows.length);
       for (let i = first; i < last; i++) {
         const y = i * rowHeight - scrollTop + top;
+        if (isNarrow) {
+          context.fillStyle = palette.faint;
+          paintGrid(context, width, y, offsetHeight);
+        }
         const box: LaneBox = { x: 0, y, width, height: offsetHeight, from, to, now, bucketMs };
         paintLane(context, rows[i] as Row, box, palette);
       }
@@ -87,6 +92,11 @@ export function useLanes(
       clearTimeout(timer);
     };
   }, [canvas, scroller, shown, rowHeight]);
+}
+
+/** Quarters of the time shown: through all rows, or in each lane if text is above it. */
+function paintGrid(context: CanvasRenderingContext2D, width: number, top: number, height: number): void {
+  for (const part of [0.25, 0.5, 0.75]) context.fillRect(Math.round(width * part), top, 1, height);
 }
 
 /** Lays the canvas over the column, in the pixels of the screen, and empties it. */
