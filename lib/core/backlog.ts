@@ -10,14 +10,9 @@ export class Backlog<T> extends PacedQueue<T> {
     this.what = what;
   }
 
-  /** Takes out one that is over before anybody saw it. */
-  withdraw(value: T): boolean {
-    return this.remove(value);
-  }
-
   /** Takes out all that wait. */
   withdrawAll(): T[] {
-    const all = this.queued;
+    const all = this.toArray();
     this.clear();
     return all;
   }

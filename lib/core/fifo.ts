@@ -20,6 +20,29 @@ export class Fifo<T> {
     return this.#items[this.#head];
   }
 
+  /** The item that came last, if any is left. */
+  get last(): T | undefined {
+    return this.#items[this.#items.length - 1];
+  }
+
+  /** To be asked only while an item is left. */
+  set last(item: T) {
+    this.#items[this.#items.length - 1] = item;
+  }
+
+  toArray(): T[] {
+    return this.#items.slice(this.#head) as T[];
+  }
+
+  /** Takes `item` out, if it still is there. */
+  remove(item: T): boolean {
+    const at = this.#items.indexOf(item, this.#head);
+    if (at < 0) return false;
+    this.#items.splice(at, 1);
+    if (this.size === 0) this.clear();
+    return true;
+  }
+
   shift(): T | undefined {
     if (this.size === 0) return undefined;
     const item = this.#items[this.#head];

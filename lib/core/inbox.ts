@@ -83,7 +83,7 @@ export class Inbox extends PacedQueue<Uint8Array> {
 
   /** Ends the reading side from here; what waits is dropped. Gives false if it was over already. */
   stop(): boolean {
-    if (this.hasFailed || (this.hasEnded && this.waiting === 0 && !this.isHeld)) return false;
+    if (this.hasFailed || (this.hasEnded && this.size === 0 && !this.isHeld)) return false;
     this.#stopped = true;
     const message = `stream ${this.#owner.id} was stopped by its reader: use read() to take a part of it`;
     this.fail(new StreamError('stopped', message, { streamId: this.#owner.id }));
@@ -103,13 +103,13 @@ export class Inbox extends PacedQueue<Uint8Array> {
     this.#settling = false;
     const chunk = this.last;
     if (chunk === undefined || this.#block !== null) return;
-    if (chunk.byteLength <= joinBytes) this.replaceLast(this.#startBlock(chunk));
-    else if (isPinning(chunk)) this.replaceLast(chunk.slice());
+    if (chunk.byteLength <= joinBytes) this.last = this.#startBlock(chunk);
+    else if (isPinning(chunk)) this.last = chunk.slice();
   }
 
   protected override enqueue(chunk: Uint8Array): void {
     // The first one is kept as it is for now: its reader has most often come before the turn is over.
-    if (this.waiting === 0) {
+    if (this.size === 0) {
       // What was in the block is with the reader now.
       this.#block = null;
       super.enqueue(chunk);
@@ -124,7 +124,7 @@ export class Inbox extends PacedQueue<Uint8Array> {
     const length = chunk.byteLength;
     if (block !== null && last.byteLength + length <= block.byteLength) {
       block.set(chunk, last.byteLength);
-      this.replaceLast(block.subarray(0, last.byteLength + length));
+      this.last = block.subarray(0, last.byteLength + length);
     } else if (length > joinBytes) {
       this.#block = null;
       super.enqueue(isPinning(chunk) ? chunk.slice() : chunk);
@@ -143,7 +143,7 @@ export class Inbox extends PacedQueue<Uint8Array> {
   protected override released(chunk: Uint8Array): void {
     if (this.hasFailed) return;
     // The block may be handed to the reader now, and is not written again.
-    if (this.waiting === 0) this.#block = null;
+    if (this.size === 0) this.#block = null;
     this.window.unread -= chunk.byteLength;
     this.#owner.inboxReleased(chunk.byteLength);
   }

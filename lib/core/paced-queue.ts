@@ -1,6 +1,7 @@
 import { Observable, type Subscriber, type Unsubscribable } from 'rxjs';
 import { onAbort } from './abort.js';
 import { StreamError } from './errors.js';
+import { Fifo } from './fifo.js';
 import { type Delivery, enter, leave, type Release } from './hold.js';
 import { microtask } from './promises.js';
 
@@ -30,9 +31,7 @@ interface Waiter<T> {
  *     push ──▶ queue ──▶ reader.next ──▶ held ──▶ released
  *                  end: complete, after the last release          fail: error, at once
  */
-export abstract class PacedQueue<T> implements Delivery {
-  #queue: T[] | null = null;
-  #head = 0;
+export abstract class PacedQueue<T> extends Fifo<T> implements Delivery {
   #reader: Subscriber<T> | null = null;
   #waiter: Waiter<T> | null = null;
   /** The value being delivered, or held. */
@@ -64,15 +63,6 @@ export abstract class PacedQueue<T> implements Delivery {
     return new Observable((subscriber) => this.#attach(subscriber));
   }
 
-  /** Values that nobody has been given yet. */
-  protected get queued(): T[] {
-    return this.#queue === null ? [] : this.#queue.slice(this.#head);
-  }
-
-  get waiting(): number {
-    return this.#queue === null ? 0 : this.#queue.length - this.#head;
-  }
-
   /** Whether somebody is reading, and is not holding. */
   get hasIdleReader(): boolean {
     return (this.#reader !== null && this.#holds === 0) || this.#waiter !== null;
@@ -94,14 +84,14 @@ export abstract class PacedQueue<T> implements Delivery {
     return this.#failed;
   }
 
-  push(value: T): void {
+  override push(value: T): void {
     if (this.#ended || this.#failed) return;
-    const idle = this.#holds === 0 && this.#queue === null && !this.#busy && !this.#starting;
+    const idle = this.#holds === 0 && this.size === 0 && !this.#busy && !this.#starting;
     if (idle && this.#reader !== null) {
       this.#busy = true;
       this.#deliver(value);
       this.#busy = false;
-      if (this.#ended || this.#queue !== null) this.#drain();
+      if (this.#ended || this.size > 0) this.#drain();
     } else if (idle && this.#waiter !== null) this.#answer(value);
     else this.enqueue(value);
   }
@@ -129,11 +119,11 @@ export abstract class PacedQueue<T> implements Delivery {
   }
 
   hold(): Release {
-    this.#holds++;
-    let live = true;
     const reader = this.#reader;
+    // A reader that has left holds nothing, or nothing any more.
+    let live = reader !== null;
+    if (live) this.#holds++;
     return () => {
-      // A reader that has left holds nothing any more.
       if (!live || (this.#reader !== reader && !this.#failed)) return;
       live = false;
       if (--this.#holds === 0 && !this.#delivering) {
@@ -148,9 +138,9 @@ export abstract class PacedQueue<T> implements Delivery {
     if (this.#failed) return Promise.reject(this.#error);
     if (this.#reader !== null || this.#waiter !== null) return Promise.reject(this.#locked());
     if (signal?.aborted) return Promise.reject(signal.reason);
-    if (this.waiting > 0 && this.#holds === 0) {
+    if (this.size > 0 && this.#holds === 0) {
       this.attached();
-      const value = this.#shift();
+      const value = this.shift() as T;
       this.released(value);
       return Promise.resolve(value);
     }
@@ -168,38 +158,13 @@ export abstract class PacedQueue<T> implements Delivery {
   }
 
   protected enqueue(value: T): void {
-    // A literal has room for one, an empty array that grows for seventeen: most queues have one.
-    if (this.#queue === null) this.#queue = [value];
-    else this.#queue.push(value);
-  }
-
-  /** The value that would be delivered last, if any waits: a subclass may join a further one to it. */
-  protected get last(): T | undefined {
-    return this.#queue === null ? undefined : this.#queue[this.#queue.length - 1];
-  }
-
-  protected replaceLast(value: T): void {
-    if (this.#queue !== null) this.#queue[this.#queue.length - 1] = value;
-  }
-
-  /** Takes `value` out again, if it still waits. */
-  protected remove(value: T): boolean {
-    const at = this.#queue?.indexOf(value, this.#head) ?? -1;
-    if (this.#queue === null || at < 0) return false;
-    this.#queue.splice(at, 1);
-    if (this.waiting === 0) this.clear();
-    return true;
-  }
-
-  protected clear(): void {
-    this.#queue = null;
-    this.#head = 0;
+    super.push(value);
   }
 
   #attach(subscriber: Subscriber<T>): Unsubscribable | undefined {
     if (this.#failed) subscriber.error(this.#error);
     else if (this.#reader !== null || this.#waiter !== null) subscriber.error(this.#locked());
-    else if (this.#ended && this.waiting === 0 && this.#holds === 0) subscriber.complete();
+    else if (this.#ended && this.size === 0 && this.#holds === 0) subscriber.complete();
     else {
       this.#reader = subscriber;
       // Everyone who subscribes in this turn, through share() for instance, then sees every value.
@@ -262,28 +227,16 @@ export abstract class PacedQueue<T> implements Delivery {
   #drain(): void {
     if (this.#busy || this.#starting) return;
     this.#busy = true;
-    while (this.#reader !== null && !this.#starting && this.#holds === 0 && this.#queue !== null) {
-      this.#deliver(this.#shift());
+    while (this.#reader !== null && !this.#starting && this.#holds === 0 && this.size > 0) {
+      this.#deliver(this.shift() as T);
     }
     this.#busy = false;
     if (this.#holds > 0 || this.#starting) return;
-    if (this.#waiter !== null && this.#queue !== null) this.#answer(this.#shift());
-    if (!this.#ended || this.#queue !== null) return;
+    if (this.#waiter !== null && this.size > 0) this.#answer(this.shift() as T);
+    if (!this.#ended || this.size > 0) return;
     if (this.#waiter !== null) this.#answer(null);
     const reader = this.#reader;
     this.#reader = null;
     reader?.complete();
-  }
-
-  #shift(): T {
-    const queue = this.#queue as T[];
-    const value = queue[this.#head] as T;
-    queue[this.#head++] = undefined as never;
-    if (this.#head === queue.length) this.clear();
-    else if (this.#head >= 64 && this.#head * 2 >= queue.length) {
-      queue.splice(0, this.#head);
-      this.#head = 0;
-    }
-    return value;
   }
 }

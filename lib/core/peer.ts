@@ -97,7 +97,7 @@ export class Peer {
       this.#refuse(id, reasonOf(headers), headers.message, 'error');
     } else if (!this.#takesStreams || this.#openStreams >= limits.maxStreams) {
       this.#refuse(id, 'refused', 'no more streams are taken', 'refusal');
-    } else if (backlog.waiting >= limits.backlog) {
+    } else if (backlog.size >= limits.backlog) {
       this.#refuse(id, 'refused', 'too many streams wait to be accepted', 'refusal');
     } else {
       const stream = new CoreStream(this.#host, id, 'remote', headers, urgency, this.streamWindow);
@@ -157,7 +157,7 @@ export class Peer {
     // Opening and resetting costs us work; a reset of what we opened ourselves does not.
     if (stream.origin === 'remote') {
       this.fault('reset');
-      this.#host.backlog.withdraw(stream);
+      this.#host.backlog.remove(stream);
     }
     const message = `stream ${stream.id} was reset by the peer (${code})${reason && `: ${reason}`}`;
     const details = { streamId: stream.id, remote: true, wireCode, reset: code };

@@ -29,7 +29,6 @@ import { abortable, type Deferred, deferred, handled, reject } from './promises.
 import { pausedForAnswers, pausedForBudget, Receiver } from './receiver.js';
 import { CoreStream } from './stream.js';
 import type { StreamEvent, StreamHost } from './stream-host.js';
-import { isLocalOver } from './stream-state.js';
 import { Timekeeper, type Watched } from './timekeeper.js';
 import { Transmitter, type TransmitterHost } from './transmitter.js';
 import type { HeadersUse, Reason, Wire } from './wire.js';
@@ -247,7 +246,7 @@ export class Session
   }
 
   sendRefusal(stream: CoreStream, code: ResetCode, headers: StreamHeaders): void {
-    this.backlog.withdraw(stream);
+    this.backlog.remove(stream);
     this.sendRefusalOf(stream.id, code, '', headers);
   }
 
@@ -257,9 +256,16 @@ export class Session
   }
 
   stopped(stream: CoreStream, code: ResetCode): void {
-    if (!this.wire.features.halfStop) return;
     stream.stopDue = code;
     this.transmitter.ready(stream);
+  }
+
+  sayStop(stream: CoreStream): void {
+    this.wire.stop(stream.id, stream.stopDue as ResetCode);
+    stream.stopDue = null;
+    if (this.wire.features.halfStop) return;
+    this.peer.forgive(stream.id);
+    stream.peerEnded(undefined);
   }
 
   over(stream: CoreStream): void {
@@ -366,7 +372,7 @@ export class Session
 
   timeOut(stream: CoreStream, message: string): void {
     this.sendReset(stream, 'timeout', message);
-    if (stream.origin === 'remote') this.backlog.withdraw(stream);
+    if (stream.origin === 'remote') this.backlog.remove(stream);
     const details = { streamId: stream.id, reset: 'cancel' } as const;
     stream.fail(new StreamError('timeout', `stream ${stream.id}: ${message}`, details), 'cancel', false);
   }
@@ -374,16 +380,15 @@ export class Session
   // ------------------------------------------------------------------ inside
 
   /**
-   * The wire cannot say that a reader has stopped: what still comes is dropped, with credit for more, up to a limit. Once
-   * our own half has ended it can be said, by a reset; a peer that only ends is spared it.
+   * The wire cannot say that a reader has stopped: what comes until our own half has ended is dropped, with credit for
+   * more, up to a limit.
    */
   #discard(stream: CoreStream, bytes: number): void {
     this.crediting.released(stream, bytes);
     if (stream.remoteOver) return;
-    if (isLocalOver(stream.state) && stream.isAnswered) {
-      this.sendReset(stream, 'cancel', '');
-      this.peer.forgive(stream.id);
-      stream.peerEnded(undefined);
+    if (stream.stopDue !== null && stream.onlyReads) {
+      this.sayStop(stream);
+      this.transmitter.schedule();
       return;
     }
     stream.discarded += bytes;

@@ -138,6 +138,11 @@ export class CoreStream implements Stream, Entry, InboxOwner, OutboxOwner {
     return isRemoteOver(this.#state);
   }
 
+  /** It is answered, our half is done, and the peer's is not. */
+  get onlyReads(): boolean {
+    return this.#state === 'half-closed-local' && this.isAnswered;
+  }
+
   /** Makes `label` or a clean-up known before anything happens. */
   prepare(label: string | undefined, cleanUp: (() => void) | undefined): void {
     if (label !== undefined) this.#extra.label = label;

@@ -27,6 +27,8 @@ export interface TransmitterHost {
   writeCredit(): void;
   /** A sending half has bytes and no window. */
   stalled(stream: CoreStream): void;
+  /** Tells the peer that its bytes are not wanted any more. */
+  sayStop(stream: CoreStream): void;
   /** Answers wait for a transport that does not take them: true once they are too many. */
   answersWaiting(bytes: number): void;
 }
@@ -271,10 +273,7 @@ export class Transmitter {
       wire.trailers(stream, outbox.trailers);
       stream.localEnded();
     }
-    if (stream.stopDue !== null) {
-      wire.stop(stream.id, stream.stopDue);
-      stream.stopDue = null;
-    }
+    if (this.#maySayStop(stream)) this.#host.sayStop(stream);
     outbox.settle();
     if (this.#hasWork(stream)) this.#scheduler.add(stream);
     else if (outbox.queued > 0 && outbox.window <= 0 && !stream.stalled) this.#host.stalled(stream);
@@ -309,6 +308,13 @@ export class Transmitter {
     return this.#wire.dataBeforeReply || stream.isAnswered || stream.outbox.isConfirmed;
   }
 
+  /** Where the wire has no STOP, a reset says it once our own half is done. */
+  #maySayStop(stream: CoreStream): boolean {
+    if (stream.stopDue === null) return false;
+    if (this.#wire.features.halfStop) return true;
+    return !this.#wire.losesUnread && stream.onlyReads;
+  }
+
   #wantsEnd(stream: CoreStream): boolean {
     return stream.outbox.wantsEnd && !this.#wire.holdsEnd?.(stream);
   }
@@ -316,7 +322,7 @@ export class Transmitter {
   #hasWork(stream: CoreStream): boolean {
     const { outbox } = stream;
     if (stream.isOver) return false;
-    if (stream.answer === 'ready' || stream.stopDue !== null) return true;
+    if (stream.answer === 'ready' || this.#maySayStop(stream)) return true;
     if (!this.#mayEnd(stream)) return false;
     if (outbox.queued === 0) return this.#wantsEnd(stream);
     if (outbox.window <= 0) return false;

@@ -23,6 +23,8 @@ export interface Wire {
   readonly endsApart?: boolean;
   /** The opener may send data before the answer. */
   readonly dataBeforeReply: boolean;
+  /** A reset may cost the peer what it has not read yet: of a stop hears only who goes on sending. */
+  readonly losesUnread?: boolean;
   /** Why the peer takes no streams of ours, in a sentence; null if it does. */
   takesNone?: string | null;
   /** The end of our half is to wait; `ready` once it need not. */
@@ -63,7 +65,7 @@ export interface Wire {
   trailers(stream: CoreStream, headers: StreamHeaders): void;
   refuse(id: number, code: Reason, reason: string, headers: StreamHeaders): void;
   reset(id: number, code: Reason, reason: string): void;
-  /** Only where `features.halfStop`. */
+  /** Without `features.halfStop` a reset: asked for once our half has ended, and the peer's has not. */
   stop(id: number, code: Reason): void;
   /** Credit for a stream, or with id 0 for the connection. */
   credit(id: number, bytes: number): void;

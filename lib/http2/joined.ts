@@ -98,21 +98,21 @@ export class Annex extends Backlog<CoreStream> {
     this.#own = own;
   }
 
-  override get waiting(): number {
-    return this.#target.waiting;
+  override get size(): number {
+    return this.#target.size;
   }
 
   override push(stream: CoreStream): void {
     this.#target.push(stream);
   }
 
-  override withdraw(stream: CoreStream): boolean {
-    return this.#target.withdraw(stream);
+  override remove(stream: CoreStream): boolean {
+    return this.#target.remove(stream);
   }
 
   /** What waits for its acceptor goes with its connection; the others stay. */
   override fail(): void {
-    for (const stream of this.#own()) this.#target.withdraw(stream);
+    for (const stream of this.#own()) this.#target.remove(stream);
   }
 
   override end(): void {}

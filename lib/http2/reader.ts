@@ -270,7 +270,10 @@ export class Http2Reader implements FrameHandler {
       else if (id === settingId.MAX_CONCURRENT_STREAMS) maxStreams = value;
       else if (id === settingId.INITIAL_WINDOW_SIZE) windowBytes = value;
       else if (id === settingId.MAX_FRAME_SIZE) this.#wire.takesFrames(value);
-      else if (id === SETTINGS_SERVER_OPENS) serverOpens = value === 1;
+      else if (id === SETTINGS_SERVER_OPENS) {
+        this.#wire.peerIsOurs = true;
+        serverOpens = value === 1;
+      }
     }
     session.established();
     if (first) this.#agree(serverOpens);

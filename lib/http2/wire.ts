@@ -105,6 +105,8 @@ export class Http2Wire implements Wire {
   readonly role: 'client' | 'server';
   /** The peer may open streams: it is a client, or a server of ours. */
   peerOpens: boolean;
+  /** The peer's SETTINGS are those of this library. */
+  peerIsOurs: boolean;
   readonly host: Http2WireHost | null;
   readonly announces: boolean;
   readonly lingersEnd: boolean;
@@ -127,6 +129,7 @@ export class Http2Wire implements Wire {
     this.announces = announces;
     this.lingersEnd = lingersEnd;
     this.role = swapped === (info.role === 'client') ? 'server' : 'client';
+    this.peerIsOurs = swapped;
     this.peerOpens = this.role === 'server';
     this.#idShift = swapped ? 1 : 0;
     const reader = new Http2Reader(session, this);
@@ -178,7 +181,7 @@ export class Http2Wire implements Wire {
     if (limits.maxFrameBytes > MIN_MAX_FRAME_BYTES)
       settings.push([settingId.MAX_FRAME_SIZE, limits.maxFrameBytes]);
     settings.push([settingId.MAX_HEADER_LIST_SIZE, Math.min(limits.maxHeaderListBytes, MAX_31_BITS)]);
-    if (this.announces) settings.push([SETTINGS_SERVER_OPENS, 1]);
+    settings.push([SETTINGS_SERVER_OPENS, this.announces ? 1 : 0]);
     const at = this.#frame(frameType.SETTINGS, 0, 0, settings.length * 6);
     writeSettings(this.#writer.slab, at, settings);
     const wider = limits.receiveBudgetBytes - START_WINDOW_BYTES;
@@ -250,8 +253,14 @@ export class Http2Wire implements Wire {
     writeRstStream(this.#writer.slab, at, this.#wireId(id), code);
   }
 
-  /** There is no such frame: `features.halfStop` is false. */
-  stop(): void {}
+  /**
+   * Peers of ours hear the code. To others NO_ERROR says that the answer is complete, and that the rest of the request is
+   * not wanted (RFC 9113 §8.1): any other code would be a failure.
+   */
+  stop(id: number, code: Reason): void {
+    const isAnswer = code === 'cancel' && this.#session.streams.get(id)?.origin === 'remote';
+    this.reset(id, isAnswer && !this.peerIsOurs ? 'no-error' : code);
+  }
 
   credit(id: number, bytes: number): void {
     const at = this.#frame(frameType.WINDOW_UPDATE, 0, id, 4);

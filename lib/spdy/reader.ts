@@ -33,6 +33,7 @@ import {
   resetCode,
   SETTINGS_INITIAL_WINDOW_SIZE,
   SETTINGS_MAX_CONCURRENT_STREAMS,
+  SETTINGS_OF_OURS,
   type SpdyHandler,
   type SpdySetting,
   SYN_REPLY_HEAD_BYTES,
@@ -169,6 +170,7 @@ export class SpdyReader implements SpdyHandler {
     const { peer, transmitter } = this.#session;
     peer.fault('settings');
     for (const { id, value } of entries) {
+      if (id === SETTINGS_OF_OURS) this.#wire.losesUnread = false;
       if (id === SETTINGS_MAX_CONCURRENT_STREAMS) transmitter.allowOpen(value);
       if (id !== SETTINGS_INITIAL_WINDOW_SIZE || this.#wire.flowControl === 'off') continue;
       if (value > MAX_WINDOW_BYTES) throw flowControl(`the peer set windows of ${value} bytes`);

@@ -48,6 +48,7 @@ import {
   resetStatus,
   SETTINGS_INITIAL_WINDOW_SIZE,
   SETTINGS_MAX_CONCURRENT_STREAMS,
+  SETTINGS_OF_OURS,
   SYN_REPLY_HEAD_BYTES,
   SYN_STREAM_HEAD_BYTES,
   WINDOW_UPDATE_BYTES,
@@ -69,6 +70,8 @@ export class SpdyWire implements Wire {
   readonly dataBeforeReply = false;
   /** Go reads nothing after a GOAWAY. */
   readonly goAwayLast = true;
+  /** Go may take a reset for an end that comes before what its application has not read yet. */
+  losesUnread = true;
   readonly flowControl: FlowControl;
   readonly #session: Session;
   readonly #parser: SpdyParser;
@@ -123,6 +126,7 @@ export class SpdyWire implements Wire {
       const entries = [
         { id: SETTINGS_MAX_CONCURRENT_STREAMS, flags: 0, value: Math.min(limits.maxStreams, MAX_STREAM_ID) },
         { id: SETTINGS_INITIAL_WINDOW_SIZE, flags: 0, value: limits.windowBytes },
+        { id: SETTINGS_OF_OURS, flags: 0, value: 1 },
       ];
       const size = settingsBytes(entries.length);
       writeSettings(this.#writer.slab, this.#reserve(size, FRAME_SETTINGS, 0, 0), entries, 0);
@@ -179,7 +183,9 @@ export class SpdyWire implements Wire {
     writeRstStream(this.#writer.slab, at, id, statusOf(code));
   }
 
-  stop(): void {}
+  stop(id: number, code: Reason): void {
+    this.reset(id, code);
+  }
 
   credit(id: number, bytes: number): void {
     if (this.flowControl === 'off') return;

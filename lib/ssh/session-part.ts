@@ -86,7 +86,7 @@ class SideInbox extends PacedQueue<Uint8Array> {
 
   /** Nobody wants what is here. */
   drop(): void {
-    const bytes = this.queued.reduce((sum, chunk) => sum + chunk.byteLength, 0);
+    const bytes = this.toArray().reduce((sum, chunk) => sum + chunk.byteLength, 0);
     this.clear();
     this.keptBytes -= bytes;
     this.#host.released(bytes);

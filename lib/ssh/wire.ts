@@ -214,7 +214,9 @@ export class SshWire implements Wire {
     }
   }
 
-  stop(): void {}
+  stop(id: number, code: Reason): void {
+    this.reset(id, code, '');
+  }
 
   credit(id: number, bytes: number): void {
     const channel = this.channels.byId(id);

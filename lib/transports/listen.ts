@@ -164,7 +164,7 @@ class NodeListener implements Listener {
 
   #take(socket: Socket): void {
     // Nobody takes connections fast enough: this one is told at once, and not left to wait for ever.
-    if (this.#closing || this.#backlog.waiting + this.#undecided.size >= this.#most) {
+    if (this.#closing || this.#backlog.size + this.#undecided.size >= this.#most) {
       socket.on('error', () => {});
       socket.destroy();
       return;
@@ -198,7 +198,7 @@ class NodeListener implements Listener {
     this.providers.add(provider);
     const gone = (): void => {
       this.providers.delete(provider);
-      this.#backlog.withdraw(provider);
+      this.#backlog.remove(provider);
     };
     provider.closed.then(gone, gone);
     this.#backlog.push(provider);

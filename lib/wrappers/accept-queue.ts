@@ -107,7 +107,7 @@ export class AcceptQueue extends PacedQueue<Stream> {
       return;
     }
     // What is decided and waits is behind a reader who is holding: the rest stays where it is bounded.
-    if (++this.#deciding < mostDeciding && this.waiting === 0) release();
+    if (++this.#deciding < mostDeciding && this.size === 0) release();
     admitted.then(
       (decided) => this.#decided(decided, release),
       (error: unknown) => {
@@ -128,7 +128,7 @@ export class AcceptQueue extends PacedQueue<Stream> {
     else {
       this.#holds.set(stream, release);
       this.push(stream);
-      if (this.waiting > 0) stream.closed.catch(() => this.#withdraw(stream));
+      if (this.size > 0) stream.closed.catch(() => this.#withdraw(stream));
     }
   }
 

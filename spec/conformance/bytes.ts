@@ -155,3 +155,25 @@ export function seeded(seed: number): () => number {
     return ((mixed ^ (mixed >>> 14)) >>> 0) / 4294967296;
   };
 }
+
+/** A source that says one thing and then nothing, without an end. */
+export class Silence implements AsyncIterable<string> {
+  closed = false;
+  readonly #first: string;
+
+  constructor(first: string) {
+    this.#first = first;
+  }
+
+  [Symbol.asyncIterator](): AsyncIterator<string> {
+    let pulled = 0;
+    return {
+      next: () =>
+        pulled++ === 0 ? Promise.resolve({ done: false, value: this.#first }) : new Promise(() => {}),
+      return: () => {
+        this.closed = true;
+        return Promise.resolve({ done: true, value: undefined });
+      },
+    };
+  }
+}

@@ -2,7 +2,7 @@
 
 import { take as takeFirst } from 'rxjs';
 import type { ResetCode } from 'rxmux';
-import { collect, pattern, Supply, take, text } from './bytes.js';
+import { collect, pattern, Silence, Supply, take, text } from './bytes.js';
 import { type Check, type Ends, link, next, small, smallWindow } from './pair.js';
 import { each, fate, pause, steady, streamFailure, until, watch } from './wait.js';
 
@@ -154,6 +154,26 @@ function stopCases(check: Check): void {
     b.stop();
     expect(b.stats.queuedIn).toBe(0);
     await expectStopped(ends, a, b, sending, supply);
+  });
+
+  check('6. a sender that has nothing more to say for now learns of it too', async (ends) => {
+    const { a, b } = await link(ends);
+    const silent = new Silence('begun');
+    const sending = fate(a.send(silent));
+    await b.read();
+    b.stop('internal-error');
+    // Where there is no STOP, its own half has to be done first.
+    const ended = fate(b.send('and the other half'));
+    await until(() => sending.state === 'rejected', 'the sender learns of it');
+    expect(sending.error).toMatchObject({
+      code: ends.features.halfStop ? 'stopped' : 'reset',
+      reset: 'internal-error',
+      remote: true,
+    });
+    await until(() => silent.closed, 'the source is closed');
+    expect(text(await collect(a))).toBe('and the other half');
+    await until(() => ended.state === 'resolved', 'all is sent');
+    await until(() => ends.opener.streams.size + ends.acceptor.streams.size === 0, 'both tables are empty');
   });
 
   check('6. after a stop data$ and read() say stopped', async (ends) => {

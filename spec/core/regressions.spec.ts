@@ -42,6 +42,22 @@ describe('what others stumbled over', () => {
     });
   });
 
+  test('a reader that holds after it has left holds up nobody', async () => {
+    await withPair(async (client, server) => {
+      const releases: (() => void)[] = [];
+      const first = server.accept$.subscribe(() => {
+        first.unsubscribe();
+        releases.push(hold());
+      });
+      await client.newStream().write('one');
+      while (releases.length === 0) await turn();
+      const second = firstValueFrom(server.accept$);
+      releases[0]?.();
+      await client.newStream().write('two');
+      expect((await second).id).toBe(3);
+    });
+  });
+
   test('ten unread streams leave an eleventh its way', async () => {
     await withPair(async (client, server) => {
       const accepted: Stream[] = [];

@@ -55,6 +55,7 @@ const changed: ReadonlyMap<string, string> = new Map([
   ["18. reset('internal-error') kills both halves at both ends, and the word arrives", codes],
   ["18. reset('protocol-error') kills both halves at both ends, and the word arrives", codes],
   ["18. reset('flow-control') kills both halves at both ends, and the word arrives", codes],
+  ['6. a sender that has nothing more to say for now learns of it too', codes],
   ['18. a numeric code goes over the wire as it is', codes],
   ['18. the acceptor resets too', ends],
   ['18. a reset ends all that waits, at both ends', ends],

@@ -111,13 +111,28 @@ describeWithPeer('nghttp2', peers.nghttp2, () => {
   beforeAll(() => makeFiles(100_000));
   afterAll(removeFiles);
 
+  let serve: (stream: Stream) => void;
+
   beforeEach(async () => {
-    server = await serving();
+    serve = echo;
+    server = await serving((stream) => serve(stream));
   });
 
   afterEach(() => server.close());
 
   const url = (): string => `http://127.0.0.1:${server.port}/`;
+
+  it('nghttp is told NO_ERROR with an early answer whose server wants no more of the upload', async () => {
+    const upload = join(folder, 'upload');
+    await writeFile(upload, Buffer.alloc(16 * MiB));
+    serve = (stream) => {
+      stream.stop();
+      void stream.send('enough');
+    };
+    const { code, out } = await run('nghttp', ['-nv', '-d', upload, url()]);
+    expect(code).toBe(0);
+    expect(out).toMatch(/recv RST_STREAM .*\n *\(error_code=NO_ERROR\(0x00\)\)/);
+  });
 
   it('nghttp sends many requests with padding, and headers in CONTINUATION', async () => {
     const args = ['-nv', '-m', '50', '-b', '10', '--continuation', '-d', file, url()];

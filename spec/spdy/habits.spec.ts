@@ -5,6 +5,7 @@ import type { Stream } from 'rxmux';
 import { fromDuplex } from 'rxmux/node';
 import { spdy } from 'rxmux/spdy';
 import { spdyDictionary } from '../../lib/spdy/dictionary.js';
+import { SETTINGS_OF_OURS } from '../../lib/spdy/frames.js';
 import { many } from '../hostile/frames.js';
 import {
   clearPeers,
@@ -78,6 +79,37 @@ describe('DATA before the SYN_REPLY is dropped by Go', () => {
     const names = peer.names();
     expect(names.slice(names.indexOf('SYN_REPLY'))).toContain('DATA');
     expect(names.indexOf('DATA')).toBeGreaterThan(names.indexOf('SYN_REPLY'));
+  });
+});
+
+describe('Go may lose what it has not read yet to a reset', () => {
+  const stopped = async (...hello: readonly Uint8Array[]): Promise<ScriptedPeer> => {
+    const peer = new ScriptedPeer('server');
+    await peer.say(...hello, peer.synStream(1));
+    const stream = await take(peer);
+    stream.stop();
+    void stream.send('the answer');
+    await settled();
+    expect(peer.bytes(1)).toBe(10);
+    return peer;
+  };
+
+  it('so that its reader has left is told to nobody who says nothing more', async () => {
+    const peer = await stopped();
+    expect(peer.all('RST_STREAM')).toEqual([]);
+    await peer.say(data(1, 0, true));
+    expect([peer.all('RST_STREAM'), peer.provider.streams.size]).toEqual([[], 0]);
+  });
+
+  it('but to those who go on sending', async () => {
+    const peer = await stopped();
+    await peer.say(data(1, 1));
+    expect([peer.all('RST_STREAM', 1).length, peer.provider.streams.size]).toEqual([1, 0]);
+  });
+
+  it('and to peers of ours at once', async () => {
+    const peer = await stopped(settings({ id: SETTINGS_OF_OURS, flags: 0, value: 1 }));
+    expect([peer.all('RST_STREAM', 1).length, peer.provider.streams.size]).toEqual([1, 0]);
   });
 });
 
