@@ -7,6 +7,7 @@ export { framer } from './framer/index.js';
 export { http2 } from './http2/index.js';
 export { spdy } from './spdy/index.js';
 export { memoryPair } from './transports/memory.js';
+export { fromMessagePort, type MessagePortEvent, type MessagePortLike } from './transports/message-port.js';
 export {
   fromWebSocket,
   type WebSocketEvent,

@@ -40,6 +40,7 @@ const numbers: Readonly<Record<ChannelName, number>> = {
 };
 /** The next byte is the number of a channel that ends. */
 const closeNumber = 255;
+const heartbeatMs = 1000;
 
 /** The streams of such messages, on a connection within this process: the commands need not know where they are from. */
 export function channels(webSocket: WebSocket, options: ChannelOptions, limits: Partial<Limits>): Provider {
@@ -64,20 +65,29 @@ export function channels(webSocket: WebSocket, options: ChannelOptions, limits: 
     .finally(() => webSocket.close(1000));
 
   let writing: Promise<void> = Promise.resolve();
+  let waiting = 0;
   const write = async (message: Uint8Array): Promise<void> => {
     const [number = -1, ending = -1] = message;
     if (number === closeNumber) await streams.get(ending)?.end();
     else await streams.get(number)?.write(message.subarray(1));
   };
   webSocket.on('message', (message: Buffer) => {
-    // Until it has been taken: this is all the backpressure there is.
+    // Until all that came has been taken: this is all the backpressure there is.
     webSocket.pause();
+    waiting++;
     writing = writing
       .then(() => write(message))
       .catch(() => {})
-      .finally(() => webSocket.resume());
+      .finally(() => {
+        if (--waiting === 0) webSocket.resume();
+      });
   });
+  // Whoever does not read sees only by writing that the client has left.
+  const beating = setInterval(() => webSocket.ping(), heartbeatMs);
   webSocket.on('error', () => {});
-  webSocket.on('close', () => client.abort(new Error('the client has left')));
+  webSocket.on('close', () => {
+    clearInterval(beating);
+    client.abort(new Error('the client has left'));
+  });
   return framer(far, { role: 'server', limits });
 }

@@ -13,8 +13,10 @@ import { type Browser, startBrowser } from './browser.js';
  */
 const isJudged = process.env.RXMUX_LATENCY !== undefined;
 const streams = 2000;
-const rounds = isJudged ? 5 : 1;
+const rounds = isJudged ? 3 : 1;
 const roundMs = isJudged ? 4000 : 1000;
+/** Moved before a round counts: all streams are open by then. */
+const warmUpBytes = (isJudged ? 64 : 4) << 20;
 const limits = { maxStreams: 4096, backlog: 4096 };
 
 jest.setTimeout(120_000);
@@ -42,6 +44,8 @@ describeWithPeer('2,000 streams in Chromium', peers.chromium, () => {
   it('keep the page and the traffic going', async () => {
     const { page, complaints } = await browser.open(await board.address);
     const tasks = await watchTasks(page);
+    // The first round is there to compile what the others measure.
+    if (isJudged) await traffic();
     const ratios: number[] = [];
     for (let round = 0; round < rounds; round++) {
       const without = await traffic();
@@ -54,12 +58,12 @@ describeWithPeer('2,000 streams in Chromium', peers.chromium, () => {
     const { longestMs, longestWallMs } = await tasks.stop();
     const ratio = ratios.sort((a, b) => a - b)[Math.floor(ratios.length / 2)] as number;
     process.stdout.write(
-      `2,000 streams: the page's longest task took ${longestMs} ms of processor time (target < 100) and ` +
-        `${longestWallMs} ms on the clock; ${((ratio - 1) * 100).toFixed(1)} % more processor time per byte ` +
+      `2,000 streams: the page's longest task took ${longestMs} ms of processor time (target < 60) and ` +
+        `${longestWallMs} ms on the clock (target < 100); ${((ratio - 1) * 100).toFixed(1)} % more processor time per byte ` +
         `for the traffic (target < 10)\n`,
     );
     expect(complaints).toEqual([]);
-    expect(longestMs).toBeLessThan(100);
+    expect(longestMs).toBeLessThan(60);
     if (isJudged) {
       expect(longestWallMs).toBeLessThan(100);
       expect(ratio).toBeLessThan(1.1);
@@ -89,7 +93,7 @@ describeWithPeer('2,000 streams in Chromium', peers.chromium, () => {
     };
     const workers = Array.from({ length: streams }, (_, id) => work(id));
     await look(provider);
-    await until(() => bytes > 4 << 20, 'the traffic to be under way', 20_000);
+    await until(() => bytes > warmUpBytes, 'the traffic to be under way', 20_000);
     const [usedBefore, bytesBefore] = [process.cpuUsage(), bytes];
     await new Promise((resolve) => setTimeout(resolve, roundMs));
     const { user, system } = process.cpuUsage(usedBefore);

@@ -1,10 +1,14 @@
+import { once } from 'node:events';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
+import { WebSocket } from 'ws';
 import { exec, portForward, textOf } from '../../demos/kubernetes/client.js';
 import type { PodOptions } from '../../demos/kubernetes/pods.js';
 import { Cluster } from '../../demos/kubernetes/server.js';
 import { exitCodeOf, exitStatus } from '../../demos/kubernetes/status.js';
 import { showAll } from '../../demos/kubernetes/tour.js';
+
+const MiB = 1024 * 1024;
 
 // A machine that is busy elsewhere takes its time to start processes.
 jest.setTimeout(30_000);
@@ -100,6 +104,22 @@ describe('the server', () => {
     for await (const chunk of command.stdout) bytes += chunk.byteLength;
     expect([bytes, await stderr, await command.exitCode]).toEqual([20_000_000, 'over\n', 0]);
     await command.close();
+  });
+
+  it('holds a client over WebSocket whose command reads slowly, and sees it go', async () => {
+    const url = `${cluster.url.replace('http:', 'ws:')}/api/v1/namespaces/default/pods/web/exec`;
+    const slowly = 'while :; do head -c 1000 >/dev/null; sleep 0.01; done';
+    const query = new URLSearchParams(['sh', '-c', slowly].map((word) => ['command', word]));
+    const socket = new WebSocket(`${url}?stdin=true&${query}`, 'v5.channel.k8s.io');
+    await once(socket, 'open');
+    // Channel 0 is stdin.
+    for (let count = 0; count < 32 * 1024; count++) socket.send(new Uint8Array(1024));
+    await until(() => socket.bufferedAmount < 31 * MiB);
+    for (let turn = 0; turn < 100; turn++) await new Promise((resolve) => setTimeout(resolve, 10));
+    // The rest is in the pipe, in windows, and on its way.
+    expect(socket.bufferedAmount).toBeGreaterThan(16 * MiB);
+    socket.terminate();
+    await until(() => cluster.connections.size === 0);
   });
 
   it('tells which signal has ended a command', async () => {

@@ -5,7 +5,15 @@ import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Duplex } from 'node:stream';
-import { fromWebSocket, type Limits, memoryPair, type Protocol, type Provider, type Transport } from 'rxmux';
+import {
+  fromMessagePort,
+  fromWebSocket,
+  type Limits,
+  memoryPair,
+  type Protocol,
+  type Provider,
+  type Transport,
+} from 'rxmux';
 import type { Open, Pair } from 'rxmux/conformance';
 import { connect, fromDuplex, listen } from 'rxmux/node';
 import { WebSocket, WebSocketServer } from 'ws';
@@ -15,7 +23,7 @@ import { trackPair } from './leaks.js';
 /** Connected pairs of a protocol over every transport there is, as the conformance kit wants them. */
 export function pairsOver(
   protocol: Protocol,
-): Record<'memory' | 'tcp' | 'tls' | 'unix' | 'stdio' | 'webSocket', Open> {
+): Record<'memory' | 'tcp' | 'tls' | 'unix' | 'stdio' | 'webSocket' | 'messagePort', Open> {
   return {
     memory: async ({ limits = {} } = {}) => {
       const [near, far] = memoryPair();
@@ -31,6 +39,16 @@ export function pairsOver(
     tls: ({ limits = {} } = {}) => dialled(protocol, 'tls://127.0.0.1:0', limits),
     unix: ({ limits = {} } = {}) => dialled(protocol, `unix:${socketPath()}`, limits),
     stdio: ({ limits = {} } = {}) => throughChild(protocol, limits),
+    messagePort: async ({ limits = {} } = {}) => {
+      const { port1, port2 } = new MessageChannel();
+      const [near, far] = [fromMessagePort(port1), fromMessagePort(port2)];
+      const client = protocol(near, { role: 'client', limits: limits.client ?? {} });
+      const server = protocol(far, { role: 'server', limits: limits.server ?? {} });
+      return tracked(client, server, () => {
+        near.destroy();
+        far.destroy();
+      });
+    },
     webSocket: ({ limits = {} } = {}) => throughWebSocket(protocol, limits),
   };
 }

@@ -1,6 +1,9 @@
 /** What the types allow, and what they must not. Nothing here runs. */
+import { Socket } from 'node:net';
 import { type Observable, of, Subject } from 'rxjs';
 import {
+  fromMessagePort,
+  fromWebSocket,
   hold,
   type Limits,
   memoryPair,
@@ -51,6 +54,13 @@ export function providers(limits: Partial<Limits>): Provider {
   // @ts-expect-error a role is one of two
   framer(near, { role: 'peer' });
   return framer(near, { role: 'client', limits }).pipe(same, same);
+}
+
+export function portable(): Provider[] {
+  const { port1 } = new MessageChannel();
+  // @ts-expect-error a socket of Node's is none of the Web's
+  fromWebSocket(new Socket());
+  return [framer(fromWebSocket(new WebSocket('ws://127.0.0.1'))), framer(fromMessagePort(port1))];
 }
 
 export async function scopes(provider: Provider): Promise<void> {

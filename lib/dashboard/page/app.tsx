@@ -25,7 +25,7 @@ const tabs: readonly { id: Tab; name: string }[] = [
 
 /** What part of the streams is listed. */
 const parts = {
-  all: () => true,
+  all: (_row: Row) => true,
   live: (row: Row) => row.endedAt === null,
   blocked: (row: Row) => row.block !== 0,
   reset: (row: Row) => row.state === 'reset',
@@ -35,10 +35,8 @@ type Part = keyof typeof parts;
 /** How much time the lanes show. */
 const spans = [10_000, 30_000, 60_000] as const;
 
-/** The page. */
+/** The page. What the reader chooses draws it anew at once; what the session hears does so part by part. */
 export function App({ session }: { session: Session }): VNode {
-  const [, redraw] = useState(0);
-  useEffect(() => session.onChange(() => redraw((version) => version + 1)), [session]);
   const [tab, setTab] = useState<Tab>('streams');
   const [query, setQuery] = useState('');
   const [part, setPart] = useState<Part>('all');
@@ -51,11 +49,7 @@ export function App({ session }: { session: Session }): VNode {
   const [theme, setTheme] = useTheme();
   const filterBox = useRef<HTMLInputElement>(null);
   const isPhone = useMedia('(max-width: 760px)');
-  const { store, replay } = session;
 
-  const chosen = chooseRows(store, query, connection);
-  const rows = chosen.filter(parts[part]).sort(orderOf(sort, store.now()));
-  const openRow = opened === null ? undefined : store.rows.get(opened);
   const open = (key: number): void => {
     setSelected(key);
     setOpened(key);
@@ -66,11 +60,16 @@ export function App({ session }: { session: Session }): VNode {
     1: () => setTab('streams'),
     2: () => setTab('timeline'),
     3: () => setTab('log'),
-    ' ': () => (replay === null ? session.pause(!session.isPaused) : session.play(!replay.isPlaying)),
+    ' ': () => {
+      const { replay } = session;
+      if (replay === null) session.pause(!session.isPaused);
+      else session.play(!replay.isPlaying);
+    },
     t: () => setTheme(theme === 'dark' ? 'light' : 'dark'),
     '?': () => setHelpOpen(true),
   });
   const timeRange = (): TimeRange => {
+    const { store, replay } = session;
     if (replay !== null) return { from: replay.from, to: replay.to };
     const to = session.isPaused ? store.at : store.now();
     return { from: to - span, to };
@@ -78,145 +77,205 @@ export function App({ session }: { session: Session }): VNode {
   const sortBy = (key: SortKey): void => {
     setSort({ key, isFalling: sort.key === key ? !sort.isFalling : key !== 'stream' && key !== 'state' });
   };
+  const isOpen = opened !== null && session.store.rows.has(opened);
+
+  return (
+    <div class={`app${isOpen ? ' with-detail' : ''}`}>
+      <Live session={session}>
+        {() => (
+          <Header
+            session={session}
+            theme={theme}
+            onTheme={setTheme}
+            onHelp={() => setHelpOpen(true)}
+            onFile={(file) => void session.replayFile(file)}
+          />
+        )}
+      </Live>
+      <main>
+        <Live session={session}>
+          {() => (
+            <Cards
+              connections={[...session.store.connections.values()]}
+              selected={connection}
+              onSelect={setConnection}
+            />
+          )}
+        </Live>
+        <Live session={session}>
+          {() => <Charts store={session.store} connection={connection} timeRange={timeRange()} />}
+        </Live>
+        <Live session={session}>
+          {(beat) => {
+            const { store, replay, error } = session;
+            const chosen = chooseRows(store, query, connection);
+            return (
+              <>
+                <nav class="bar" aria-label="Views">
+                  <div class="tabs" role="tablist">
+                    {tabs.map(({ id, name }, index) => (
+                      <button
+                        type="button"
+                        role="tab"
+                        key={id}
+                        id={`tab-${id}`}
+                        aria-selected={tab === id}
+                        title={`${name} (${index + 1})`}
+                        onClick={() => setTab(id)}
+                      >
+                        {name}
+                      </button>
+                    ))}
+                  </div>
+                  {tab !== 'log' && <Chips rows={chosen} part={part} onPart={setPart} />}
+                  <label class="filter">
+                    <span class="hidden">Filter</span>
+                    <input
+                      ref={filterBox}
+                      type="search"
+                      value={query}
+                      spellcheck={false}
+                      placeholder={
+                        tab === 'log'
+                          ? 'Filter: name:data dir:in #5 length>1k'
+                          : 'Filter: upload blocked:window in>1m'
+                      }
+                      onInput={(event) => setQuery(event.currentTarget.value)}
+                      onKeyDown={(event) => {
+                        if (event.key !== 'Escape') return;
+                        setQuery('');
+                        event.currentTarget.blur();
+                      }}
+                    />
+                    <kbd>/</kbd>
+                  </label>
+                  {tab !== 'log' && replay === null && (
+                    <label class="span">
+                      <span class="hidden">Time shown</span>
+                      <select value={span} onChange={(event) => setSpan(Number(event.currentTarget.value))}>
+                        {spans.map((ms) => (
+                          <option key={ms} value={ms}>
+                            {ms / 1000} s
+                          </option>
+                        ))}
+                      </select>
+                    </label>
+                  )}
+                </nav>
+                <Notices store={store} isLog={tab === 'log'} error={error} />
+                <section class="panel" role="tabpanel" aria-labelledby={`tab-${tab}`}>
+                  {tab === 'log' ? (
+                    <Log store={store} query={query} connection={connection} onOpen={open} />
+                  ) : (
+                    <Streams
+                      store={store}
+                      rows={chosen.filter(parts[part]).sort(orderOf(sort, store.now()))}
+                      isPhone={isPhone}
+                      isTimeline={tab === 'timeline'}
+                      sort={sort}
+                      onSort={sortBy}
+                      selected={selected}
+                      onSelect={(key) => {
+                        setSelected(key);
+                        if (opened !== null) setOpened(key);
+                      }}
+                      onOpen={open}
+                      timeRange={timeRange}
+                      beat={beat}
+                    />
+                  )}
+                </section>
+                {replay !== null && <ReplayBar session={session} replay={replay} />}
+              </>
+            );
+          }}
+        </Live>
+      </main>
+      <Live session={session}>
+        {() => {
+          const { store } = session;
+          const row = opened === null ? undefined : store.rows.get(opened);
+          if (row === undefined) return null;
+          return (
+            <Detail
+              row={row}
+              connection={store.connections.get(row.connection)}
+              now={store.now()}
+              onClose={() => setOpened(null)}
+              onLog={(text) => {
+                setTab('log');
+                setQuery(text);
+                if (isPhone) setOpened(null);
+              }}
+            />
+          );
+        }}
+      </Live>
+      {isHelpOpen && <Help onClose={() => setHelpOpen(false)} />}
+      <Live session={session}>
+        {() => (
+          <p class="hidden" role="status" aria-live="polite">
+            {session.link === 'lost'
+              ? 'The connection to the program is lost'
+              : `${counted(session.store.connections.size, 'connection')}`}
+          </p>
+        )}
+      </Live>
+    </div>
+  );
+}
+
+/** A part of the page that is drawn in a frame of its own when the session has changed. */
+function Live(props: { session: Session; children: (beat: number) => VNode | null }): VNode | null {
+  const { session, children } = props;
+  const [beat, redraw] = useState(0);
+  useEffect(() => session.onChange(() => redraw((version) => version + 1)), [session]);
+  return children(beat);
+}
+
+/** What part of the streams is listed, and how many there are of each. */
+function Chips(props: { rows: readonly Row[]; part: Part; onPart: (part: Part) => void }): VNode {
+  return (
+    <fieldset class="chips">
+      <legend class="hidden">Which streams</legend>
+      {(Object.keys(parts) as Part[]).map((id) => (
+        <button
+          type="button"
+          key={id}
+          class={`chip ${id}`}
+          aria-pressed={props.part === id}
+          onClick={() => props.onPart(id)}
+        >
+          {id} <b>{count(props.rows.reduce((sum, row) => sum + Number(parts[id](row)), 0))}</b>
+        </button>
+      ))}
+    </fieldset>
+  );
+}
+
+/** What is not listed, and what went wrong. */
+function Notices(props: { store: Store; isLog: boolean; error: string | null }): VNode {
+  const { store, isLog, error } = props;
   const notices = omissions({
-    frames: tab === 'log' ? store.framesOmitted : 0,
+    frames: isLog ? store.framesOmitted : 0,
     seen: store.framesSeen,
     events: store.eventsOmitted,
     streams: store.streamsOmitted,
     rows: store.rowsDropped,
   });
-
   return (
-    <div class={`app${openRow === undefined ? '' : ' with-detail'}`}>
-      <Header
-        session={session}
-        theme={theme}
-        onTheme={setTheme}
-        onHelp={() => setHelpOpen(true)}
-        onFile={(file) => void session.replayFile(file)}
-      />
-      <main>
-        <Cards connections={[...store.connections.values()]} selected={connection} onSelect={setConnection} />
-        <Charts store={store} connection={connection} timeRange={timeRange()} />
-        <nav class="bar" aria-label="Views">
-          <div class="tabs" role="tablist">
-            {tabs.map(({ id, name }, index) => (
-              <button
-                type="button"
-                role="tab"
-                key={id}
-                id={`tab-${id}`}
-                aria-selected={tab === id}
-                title={`${name} (${index + 1})`}
-                onClick={() => setTab(id)}
-              >
-                {name}
-              </button>
-            ))}
-          </div>
-          {tab !== 'log' && (
-            <fieldset class="chips">
-              <legend class="hidden">Which streams</legend>
-              {(Object.keys(parts) as Part[]).map((id) => (
-                <button
-                  type="button"
-                  key={id}
-                  class={`chip ${id}`}
-                  aria-pressed={part === id}
-                  onClick={() => setPart(id)}
-                >
-                  {id} <b>{count(chosen.filter(parts[id]).length)}</b>
-                </button>
-              ))}
-            </fieldset>
-          )}
-          <label class="filter">
-            <span class="hidden">Filter</span>
-            <input
-              ref={filterBox}
-              type="search"
-              value={query}
-              spellcheck={false}
-              placeholder={
-                tab === 'log'
-                  ? 'Filter: name:data dir:in #5 length>1k'
-                  : 'Filter: upload blocked:window in>1m'
-              }
-              onInput={(event) => setQuery(event.currentTarget.value)}
-              onKeyDown={(event) => {
-                if (event.key !== 'Escape') return;
-                setQuery('');
-                event.currentTarget.blur();
-              }}
-            />
-            <kbd>/</kbd>
-          </label>
-          {tab !== 'log' && replay === null && (
-            <label class="span">
-              <span class="hidden">Time shown</span>
-              <select value={span} onChange={(event) => setSpan(Number(event.currentTarget.value))}>
-                {spans.map((ms) => (
-                  <option key={ms} value={ms}>
-                    {ms / 1000} s
-                  </option>
-                ))}
-              </select>
-            </label>
-          )}
-        </nav>
-        {notices.length > 0 && (
-          <p class="notice" role="status">
-            {notices.join(' · ')}
-          </p>
-        )}
-        {session.error !== null && (
-          <p class="notice bad" role="alert">
-            {session.error}
-          </p>
-        )}
-        <section class="panel" role="tabpanel" aria-labelledby={`tab-${tab}`}>
-          {tab === 'log' ? (
-            <Log store={store} query={query} connection={connection} onOpen={open} />
-          ) : (
-            <Streams
-              store={store}
-              rows={rows}
-              isPhone={isPhone}
-              isTimeline={tab === 'timeline'}
-              sort={sort}
-              onSort={sortBy}
-              selected={selected}
-              onSelect={(key) => {
-                setSelected(key);
-                if (opened !== null) setOpened(key);
-              }}
-              onOpen={open}
-              timeRange={timeRange}
-            />
-          )}
-        </section>
-        {replay !== null && <ReplayBar session={session} replay={replay} />}
-      </main>
-      {openRow !== undefined && (
-        <Detail
-          row={openRow}
-          connection={store.connections.get(openRow.connection)}
-          now={store.now()}
-          onClose={() => setOpened(null)}
-          onLog={(text) => {
-            setTab('log');
-            setQuery(text);
-            if (isPhone) setOpened(null);
-          }}
-        />
+    <>
+      {notices.length > 0 && (
+        <p class="notice" role="status">
+          {notices.join(' · ')}
+        </p>
       )}
-      {isHelpOpen && <Help onClose={() => setHelpOpen(false)} />}
-      <p class="hidden" role="status" aria-live="polite">
-        {session.link === 'lost'
-          ? 'The connection to the program is lost'
-          : `${counted(store.connections.size, 'connection')}`}
-      </p>
-    </div>
+      {error !== null && (
+        <p class="notice bad" role="alert">
+          {error}
+        </p>
+      )}
+    </>
   );
 }
 

@@ -43,7 +43,7 @@ export function Chart(props: Props): VNode {
       {
         width: Math.max(80, element.clientWidth),
         height: plotHeight,
-        padding: [6, 16, 0, 0],
+        padding: [6, 26, 0, 0],
         legend: { show: false },
         cursor: { y: false, drag: { setScale: false }, sync: { key: 'rxmux' }, points: { size: 5 } },
         scales: {
@@ -64,7 +64,7 @@ export function Chart(props: Props): VNode {
           {
             stroke: variable('muted'),
             font,
-            size: 62,
+            size: 70,
             gap: 4,
             space: 28,
             ticks: { show: false },

@@ -106,15 +106,8 @@ export function Log({ store, query, connection, onOpen }: Props): VNode {
         rowHeight={rowHeight}
         scroller={scroller}
         label="log"
-        renderRow={(index) => (
-          <Line
-            key={index}
-            line={lines[index] as LogLine}
-            store={store}
-            top={index * rowHeight}
-            onOpen={onOpen}
-          />
-        )}
+        keyOf={(index) => index}
+        renderRow={(index) => <Line line={lines[index] as LogLine} store={store} onOpen={onOpen} />}
       >
         {frozen !== null && (
           <button type="button" class="fresh" onClick={() => scroller.current?.scrollTo({ top: 0 })}>
@@ -132,13 +125,12 @@ export function Log({ store, query, connection, onOpen }: Props): VNode {
   );
 }
 
-function Line(props: { line: LogLine; store: Store; top: number; onOpen: (key: number) => void }): VNode {
-  const { line, store, top, onOpen } = props;
-  const style = { transform: `translateY(${top}px)` };
+function Line(props: { line: LogLine; store: Store; onOpen: (key: number) => void }): VNode {
+  const { line, store, onOpen } = props;
   if ('frame' in line) {
     const [at, connection, direction, name, id, length, flags] = line.frame;
     return (
-      <div class="row frame" role="row" style={style}>
+      <div class="row frame" role="row">
         <span class="cell">{time(at)}</span>
         <span class={`cell dir ${direction === 0 ? 'in' : 'out'}`}>{direction === 0 ? '↓ in' : '↑ out'}</span>
         <span class="cell name">{name}</span>
@@ -154,7 +146,7 @@ function Line(props: { line: LogLine; store: Store; top: number; onOpen: (key: n
   const [at, type, connection, key, detail] = line.event;
   const row = store.rows.get(key);
   return (
-    <div class={`row event ${type}`} role="row" style={style} onClick={() => row && onOpen(key)}>
+    <div class={`row event ${type}`} role="row" onClick={() => row && onOpen(key)}>
       <span class="cell">{time(at)}</span>
       <span class="cell dir">event</span>
       <span class="cell name">{type}</span>

@@ -1,5 +1,4 @@
 import { blocks } from '../messages.js';
-import { lanePoints } from './lane.js';
 import type { Row } from './store.js';
 
 /** The colours of the current theme, read once per frame. */
@@ -73,30 +72,28 @@ function paintBytes(
   const { lane } = row;
   if (lane === null) return;
   const { x, y, width, height, from, to, bucketMs } = box;
-  const first = Math.max(Math.floor(from / bucketMs), Math.floor(to / bucketMs) - lanePoints + 1);
-  const last = Math.floor(Math.min(to, box.now) / bucketMs);
+  const first = Math.max(Math.floor(from / bucketMs), lane.first);
+  const last = Math.min(Math.floor(Math.min(to, box.now) / bucketMs), lane.end - 1);
   const barWidth = Math.max(1, bucketMs * scale);
   const half = height / 2 - 3;
   for (let bucket = first; bucket <= last; bucket++) {
-    const at = ((bucket % lanePoints) + lanePoints) % lanePoints;
-    if (lane.stamps[at] !== bucket) continue;
     // A message tells what has happened before it.
     const begin = x + (bucket * bucketMs - from) * scale;
     // Whole pixels, or there would be seams between the bars.
     const left = Math.round(Math.max(x, begin));
     const w = Math.round(Math.min(begin + barWidth, x + width)) - left;
     if (w <= 0) continue;
-    const block = lane.block[at] as number;
+    const block = lane.block(bucket);
     if (block !== 0) {
       context.fillStyle = palette.blocks[block] as string;
       context.fillRect(left, y + height - 3, w, 3);
     }
-    const up = heightOf(lane.bytesIn[at] as number) * half;
+    const up = heightOf(lane.bytesIn(bucket)) * half;
     if (up > 0) {
       context.fillStyle = palette.in;
       context.fillRect(left, middle - up, w, up);
     }
-    const down = heightOf(lane.bytesOut[at] as number) * half;
+    const down = heightOf(lane.bytesOut(bucket)) * half;
     if (down > 0) {
       context.fillStyle = palette.out;
       context.fillRect(left, middle, w, down);

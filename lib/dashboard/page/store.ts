@@ -61,6 +61,8 @@ export type LogLine = { readonly frame: FrameRow } | { readonly event: EventRow 
 const mostEndedRows = 1000;
 const mostLines = 5000;
 const mostMarks = 200;
+/** What is taken from a message in one step: far less than a millisecond's work. */
+const stepSize = 100;
 /** Buckets that one message is spread over at most. */
 const mostSpread = 100;
 
@@ -96,6 +98,12 @@ export class Store {
   }
 
   apply(tick: Tick): void {
+    const steps = this.steps(tick);
+    while (!steps.next().done);
+  }
+
+  /** Takes a message in small steps, between which the page can do something else. */
+  *steps(tick: Tick): Generator<void, void, void> {
     if (tick.isWhole) this.clear();
     const before = this.at;
     this.#before = before;
@@ -103,10 +111,20 @@ export class Store {
     this.at = tick.at;
     this.heardAt = performance.now();
     this.everyMs = tick.everyMs;
-    for (const row of tick.streams) this.#announce(row);
-    this.#takeEvents(tick.events);
-    this.#takeFigures(tick.figures, tick.isWhole === true);
+    for (const part of parts(tick.streams, stepSize)) {
+      for (const row of part) this.#announce(row);
+      yield;
+    }
+    for (const part of parts(tick.events, stepSize)) {
+      this.#takeEvents(part);
+      yield;
+    }
+    for (const part of parts(tick.figures, stepSize * figuresPerStream)) {
+      this.#takeFigures(part, tick.isWhole === true);
+      yield;
+    }
     this.#takeLines(tick.events, tick.frames);
+    yield;
     this.#takeConnections(tick.connections, before);
     this.framesOmitted += tick.omitted.frames;
     this.framesSeen += tick.omitted.frames;
@@ -285,7 +303,7 @@ export class Store {
         row.rateOut = fade(row.rateOut, this.everyMs);
       }
       if (row.block === 0) continue;
-      row.lane?.spread(first, bucket, 0, 0, row.block);
+      if (row.seenAt < this.at) row.lane?.spread(first, bucket, 0, 0, row.block);
       const counts = waiting.get(row.connection) ?? [0, 0, 0, 0];
       counts[row.block] = (counts[row.block] ?? 0) + 1;
       waiting.set(row.connection, counts);
@@ -317,6 +335,10 @@ export class Store {
     }
     if (this.lines.length > mostLines * 1.2) this.lines = this.lines.slice(-mostLines);
   }
+}
+
+function* parts<T>(list: readonly T[], size: number): Generator<readonly T[], void, void> {
+  for (let i = 0; i < list.length; i += size) yield list.slice(i, i + size);
 }
 
 function timeOf(line: LogLine): number {

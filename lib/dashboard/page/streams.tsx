@@ -26,6 +26,7 @@ interface Props {
   readonly onSelect: (key: number | null) => void;
   readonly onOpen: (key: number) => void;
   readonly timeRange: () => TimeRange;
+  readonly beat: number;
 }
 
 const columns: readonly {
@@ -119,14 +120,14 @@ export function Streams(props: Props): VNode {
         rowHeight={height}
         scroller={scroller}
         label="streams"
+        beat={props.beat}
+        keyOf={(index) => (rows[index] as Row).key}
         renderRow={(index) => {
           const row = rows[index] as Row;
           return (
             <StreamLine
-              key={row.key}
               row={row}
               now={now}
-              top={index * height}
               protocol={store.connections.get(row.connection)?.protocol ?? ''}
               connection={store.connections.size > 1 ? row.connection : 0}
               isTimeline={isTimeline}
@@ -146,7 +147,6 @@ export function Streams(props: Props): VNode {
 interface LineProps {
   readonly row: Row;
   readonly now: number;
-  readonly top: number;
   readonly protocol: string;
   readonly connection: number;
   readonly isTimeline: boolean;
@@ -154,16 +154,7 @@ interface LineProps {
   readonly onOpen: (key: number) => void;
 }
 
-function StreamLine({
-  row,
-  now,
-  top,
-  protocol,
-  connection,
-  isTimeline,
-  isSelected,
-  onOpen,
-}: LineProps): VNode {
+function StreamLine({ row, now, protocol, connection, isTimeline, isSelected, onOpen }: LineProps): VNode {
   const isOver = row.endedAt !== null;
   const preview = row.headers.map(([name, value]) => `${name}: ${value}`).join('  ');
   return (
@@ -173,7 +164,6 @@ function StreamLine({
       aria-selected={isSelected}
       data-key={row.key}
       data-id={row.id}
-      style={{ transform: `translateY(${top}px)` }}
       onClick={() => onOpen(row.key)}
     >
       <Cell name="stream">

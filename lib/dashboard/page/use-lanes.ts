@@ -1,4 +1,4 @@
-import { useEffect } from 'preact/hooks';
+import { useEffect, useRef } from 'preact/hooks';
 import { type LaneBox, paintLane, paletteOf } from './paint.js';
 import type { Row, Store } from './store.js';
 import { rangeOf } from './virtual-list.js';
@@ -26,12 +26,19 @@ export function useLanes(
   shown: Current<Shown>,
   rowHeight: number,
 ): void {
+  const ask = useRef(() => {});
+  useEffect(() => ask.current());
   useEffect(() => {
     let frame = 0;
+    let timer: ReturnType<typeof setTimeout> | undefined;
     let drawn = '';
     let drawnRows: readonly Row[] = [];
+    ask.current = () => {
+      clearTimeout(timer);
+      if (frame === 0) frame = requestAnimationFrame(draw);
+    };
     const draw = (): void => {
-      frame = requestAnimationFrame(draw);
+      frame = 0;
       const [element, list] = [canvas.current, scroller.current];
       const lane = list?.querySelector<HTMLElement>('.row .cell.lane');
       if (element === null || list === null) return;
@@ -44,7 +51,9 @@ export function useLanes(
         offsetWidth: width = 0,
         offsetHeight = 0,
       } = lane ?? {};
-      const step = Math.round((to / (to - from)) * width * devicePixelRatio);
+      const pixelMs = (to - from) / Math.max(1, width * devicePixelRatio);
+      const step = Math.round(to / pixelMs);
+      timer = setTimeout(ask.current, Math.max(8, pixelMs));
       const { theme } = document.documentElement.dataset;
       // Time that moves the picture by less than a pixel does not count.
       const key = [step, store.version, scrollTop, left, top, width, height, rows.length, theme].join();
@@ -56,19 +65,38 @@ export function useLanes(
       if (width === 0) return;
       const palette = paletteOf(element);
       context.fillStyle = palette.faint;
-      for (const part of [0.25, 0.5, 0.75]) context.fillRect(Math.round(width * part), 0, 1, height);
+      const isNarrow = offsetHeight < rowHeight / 2;
+      if (!isNarrow) paintGrid(context, width, 0, height);
       const { bucketMs } = store;
       const now = store.now();
       const [first, last] = rangeOf(list, rowHeight, rows.length);
       for (let i = first; i < last; i++) {
         const y = i * rowHeight - scrollTop + top;
+        if (isNarrow) {
+          context.fillStyle = palette.faint;
+          paintGrid(context, width, y, offsetHeight);
+        }
         const box: LaneBox = { x: 0, y, width, height: offsetHeight, from, to, now, bucketMs };
         paintLane(context, rows[i] as Row, box, palette);
       }
     };
-    frame = requestAnimationFrame(draw);
-    return () => cancelAnimationFrame(frame);
+    const observer = new ResizeObserver(ask.current);
+    const list = scroller.current;
+    if (list !== null) observer.observe(list);
+    list?.addEventListener('scroll', ask.current, { passive: true });
+    ask.current();
+    return () => {
+      observer.disconnect();
+      list?.removeEventListener('scroll', ask.current);
+      cancelAnimationFrame(frame);
+      clearTimeout(timer);
+    };
   }, [canvas, scroller, shown, rowHeight]);
+}
+
+/** Quarters of the time shown: through all rows, or in each lane if text is above it. */
+function paintGrid(context: CanvasRenderingContext2D, width: number, top: number, height: number): void {
+  for (const part of [0.25, 0.5, 0.75]) context.fillRect(Math.round(width * part), top, 1, height);
 }
 
 /** Lays the canvas over the column, in the pixels of the screen, and empties it. */
