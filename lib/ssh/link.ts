@@ -33,6 +33,8 @@ export interface SshLogin {
   readonly key?: Uint8Array;
 }
 
+/** A message that does nothing counts once for each of these. */
+const idleBytes = 1024;
 /** A peer that changes keys after less than this does so for its own amusement. */
 const fairRekeyBytes = 256 * 1024;
 
@@ -202,8 +204,9 @@ export class SshLink implements Transport, PacketsOwner {
     this.#handlers?.onData(payload);
   }
 
-  transportMessage(_type: number, _known: boolean): void {
-    this.#fault('useless');
+  /** A long one costs what as many short ones would. */
+  idleMessage(bytes: number): void {
+    for (let left = bytes; left >= 0; left -= idleBytes) this.#fault('useless');
   }
 
   loggedIn(software: string): void {

@@ -42,8 +42,8 @@ export interface PacketsOwner {
   writeOut(bytes: Uint8Array): void;
   /** A message of the connection protocol, or DISCONNECT. */
   message(payload: Uint8Array): void;
-  /** A message of the transport that does nothing: `known` if it is one that peers may send. */
-  transportMessage(type: number, known: boolean): void;
+  /** A message of the transport that does nothing, of so many bytes. */
+  idleMessage(bytes: number): void;
   loggedIn(peerSoftware: string): void;
   /** A key exchange has begun; by us, or by the peer. */
   keying(byPeer: boolean): void;
@@ -337,9 +337,9 @@ export class Packets implements SocketOwner {
       if (this.#protocol?._kexinit === undefined) this.#owner.keying(true);
     } else if (!handled.has(type)) {
       this.#unimplemented();
-      this.#owner.transportMessage(type, false);
+      this.#owner.idleMessage(payload.byteLength);
       return undefined;
-    } else if (idle.has(type)) this.#owner.transportMessage(type, true);
+    } else if (idle.has(type)) this.#owner.idleMessage(payload.byteLength);
     else if (type === MSG_USERAUTH_SUCCESS) return undefined;
     return onPayload(payload);
   }

@@ -52,7 +52,7 @@ describe.each(Object.entries(sshAttacks))('%s', (_kind, list) => {
       const worst = Math.max(...after.ends.map(({ ms }) => ms));
       slowest = Math.max(slowest, worst);
       expect(worst < 1000 || blows.every(({ written }) => written < MiB)).toBe(true);
-      expect(after.rssPeak).toBeLessThanOrEqual(64 * MiB);
+      expect(after.rssPeak).toBeLessThanOrEqual(32 * MiB);
       if (judgesLatency) expect(ratio).toBeLessThan(3);
     },
     30_000,

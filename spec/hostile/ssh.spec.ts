@@ -188,6 +188,13 @@ describe('a hostile peer of SSH that is logged in', () => {
     expect(peer.server.streams.size).toBe(0);
   });
 
+  it('a long message that does nothing counts as much as many short ones', async () => {
+    await begin();
+    const long = (): void => peer.send(wire.MSG_IGNORE, { string: new Uint8Array(30_000) });
+    expect(await peer.until(long, 1000)).toBeLessThan(200);
+    expect(await peer.fate()).toMatchObject({ code: 'limit', remote: true });
+  });
+
   const onStream: Record<string, (recipient: number) => void> = {
     'empty data': (recipient) => peer.data(recipient, 0),
     'credit in single bytes': (recipient) => peer.send(wire.MSG_CHANNEL_WINDOW_ADJUST, recipient, 1),
