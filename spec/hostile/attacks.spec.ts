@@ -1,11 +1,11 @@
 import { defaultLimits } from '../../lib/core/limits.js';
 import { codes } from '../../lib/framer/frames.js';
-import { figure, KiB, MiB, median } from '../bounded/pairs.js';
-import { Arena, buildPrograms, keptBytes, type Programs } from './arena.js';
-import { type Attack, attacks } from './attacks.js';
+import { figure, KiB, MiB } from '../bounded/pairs.js';
+import { Arena, buildPrograms, type Programs } from './arena.js';
+import { attacks } from './attacks.js';
 import { clientId, credit, data, Hearing, hello, join, joinAll, many, open, repeat } from './frames.js';
 import type { Blow } from './messages.js';
-import { judgesLatency, withstand } from './trial.js';
+import { Verdicts } from './verdicts.js';
 
 let arena: Arena;
 let programs: Programs;
@@ -28,40 +28,18 @@ function toldIn(blow: Blow): number | undefined {
   return hearing.all('GOAWAY').at(-1)?.value;
 }
 
-const ratios: Map<string, number> = new Map();
-let worstRss = 0;
-let slowest = 0;
+const verdicts = new Verdicts({ name: 'framer', memoryBound });
+afterAll(() => verdicts.tell());
 
 describe.each(Object.entries(attacks))('%s', (_kind, list) => {
   it.each(list.map((attack) => [attack.name, attack] as const))(
     '%s',
-    async (name, attack) => {
-      await arena.begin();
-      const { ratio, blows } = await withstand(arena, { head: hello(), ...attack });
-      const after = await arena.aftermath();
-      ratios.set(name, ratio);
-      worstRss = Math.max(worstRss, after.rssPeak);
-
-      expect(after.mishaps).toEqual([]);
-      expect(blows.length).toBeGreaterThan(0);
-      expect(after.ends).toHaveLength(blows.length);
-      for (const { code, message } of after.ends)
-        expect({ code, message }).toEqual({ code: attack.ends, message });
-      for (const blow of blows) {
+    async (_name, attack) => {
+      const { rssPeak } = await verdicts.expectWithstood(arena, { head: hello(), ...attack }, (blow) => {
         const told = toldIn(blow);
         if (told !== undefined && attack.told !== undefined) expect(told).toBe(codes[attack.told]);
-        // Who does not read does not see the end.
-        if (attack.reads !== false) expect(blow.survived).toBe(false);
-      }
-      // Whoever is not thrown out within a second has not sent more than 1 MiB.
-      const worst = Math.max(...after.ends.map(({ ms }) => ms));
-      slowest = Math.max(slowest, worst);
-      expect(worst < 1000 || blows.every(({ written }) => written < MiB)).toBe(true);
-      const { connections, streams, left } = after;
-      expect({ connections, streams, left }).toEqual({ connections: 1, streams: 0, left: {} });
-      expect(after.rssPeak).toBeLessThanOrEqual(64 * MiB);
-      expect(after.held).toBeLessThan(keptBytes);
-      if (judgesLatency) expect(ratio).toBeLessThan(3);
+      });
+      expect(rssPeak).toBeLessThanOrEqual(64 * MiB);
     },
     20_000,
   );
@@ -156,30 +134,12 @@ describe('patient attackers', () => {
   }, 20_000);
 
   it('a flood of connections leaves nothing, and takes nothing from those who are polite', async () => {
-    const flood: Attack = {
+    const body = join(open(1), open(1));
+    await verdicts.expectFloodLeavesNothing(arena, {
       name: 'connections',
       head: hello(),
-      body: join(open(1), open(1)),
-      connections: 20,
+      body,
       ends: 'protocol',
-    };
-    await arena.begin();
-    const { ratio, blows } = await withstand(arena, flood);
-    const after = await arena.aftermath();
-    figure(`${blows.length} connections of a flood: canary ${ratio.toFixed(1)} of its control`);
-    expect([after.connections, after.streams, after.left, after.mishaps]).toEqual([1, 0, {}, []]);
-    expect(after.ends).toHaveLength(blows.length);
+    });
   }, 20_000);
-
-  afterAll(() => {
-    const sorted = [...ratios].sort((a, b) => b[1] - a[1]);
-    const named = sorted.slice(0, 5).map(([name, ratio]) => `${name} ${ratio.toFixed(2)}`);
-    figure(
-      `canary under attack over control: median ${median([...ratios.values()]).toFixed(2)}, worst ${named}`,
-    );
-    figure(
-      `over all attacks: RSS + ${Math.round(worstRss / KiB)} KiB at most, ` +
-        `slowest end after ${Math.round(slowest)} ms`,
-    );
-  });
 });

@@ -1,11 +1,12 @@
 /** Attacks on an HTTP/2 server in a process of its own, each beside a polite connection. */
 import { FrameParser } from '../../lib/http2/codec.js';
 import { errorCode } from '../../lib/http2/frames.js';
-import { figure, KiB, MiB, median } from '../bounded/pairs.js';
+import { figure, KiB, MiB } from '../bounded/pairs.js';
 import { Arena, buildPrograms, type Programs } from './arena.js';
 import { type Http2Attack, hello, http2Attacks, unread, zeroWindow } from './http2-attacks.js';
 import type { Blow } from './messages.js';
-import { assaultOf, expectNothingLeft, judgesLatency, withstand } from './trial.js';
+import { assaultOf, expectNothingLeft, judgesLatency } from './trial.js';
+import { Verdicts } from './verdicts.js';
 
 /** What one connection may cost: `receiveBudgetBytes`, which it can leave unread, and 15 MiB. */
 const memoryBound = (16 + 15) * MiB;
@@ -34,26 +35,8 @@ function oneArena(): void {
   afterAll(() => arena.close());
 }
 
-const ratios: Map<string, number> = new Map();
-const grown: Map<string, number> = new Map();
-let slowest = 0;
-
-/** One connection that attacks once: what the victim's process has grown by. */
-async function strikeOnce(attack: Http2Attack): Promise<{ rss: number; blows: Blow[] }> {
-  await arena.begin();
-  let over = false;
-  const attacking = arena
-    .attack({ ...assaultOf(arena, withHead(attack), 0), connections: 1 })
-    .then((blows) => {
-      over = true;
-      return blows;
-    });
-  await arena.canary(() => over);
-  const blows = await attacking;
-  const { rssPeak } = await arena.report();
-  grown.set(attack.name, rssPeak);
-  return { rss: rssPeak, blows };
-}
+const verdicts = new Verdicts({ name: 'HTTP/2', memoryBound });
+afterAll(() => verdicts.tell());
 
 /** One connection that attacks once, and what the victim keeps because of it while it lasts: garbage is not counted. */
 async function holdDuring(attack: Http2Attack): Promise<number> {
@@ -112,28 +95,11 @@ describe.each(Object.entries(http2Attacks))('%s', (kind, list) => {
 
   it.each(list.map((attack) => [attack.name, attack] as const))(
     '%s',
-    async (name, attack) => {
-      const { rss } = await strikeOnce(attack);
-      expect(rss).toBeLessThanOrEqual(memoryBound);
-      await arena.begin();
-      const { ratio, blows } = await withstand(arena, withHead(attack));
-      ratios.set(name, ratio);
-      const after = await expectNothingLeft(arena);
-      expect(after.ends.length).toBeGreaterThanOrEqual(blows.length);
-      for (const { code, message } of after.ends) {
-        expect({ code, message }).toEqual({ code: attack.ends, message });
-      }
-      for (const blow of blows) {
+    async (_name, attack) => {
+      await verdicts.expectWithstood(arena, withHead(attack), (blow) => {
         const { goAway } = toldIn(blow);
         if (goAway !== undefined && attack.code !== undefined) expect(goAway).toBe(attack.code);
-        // Who does not read does not see the end.
-        if (attack.reads !== false) expect(blow.survived).toBe(false);
-      }
-      // Whoever is not thrown out within a second has not sent more than 1 MiB.
-      const worst = Math.max(...after.ends.map(({ ms }) => ms));
-      slowest = Math.max(slowest, worst);
-      expect(worst < 1000 || blows.every(({ written }) => written < MiB)).toBe(true);
-      if (judgesLatency) expect(ratio).toBeLessThan(3);
+      });
     },
     30_000,
   );
@@ -146,7 +112,7 @@ describe('patient attackers', () => {
     '%i streams that nobody reads cost the budget, and no more',
     async (streams) => {
       const attack = unread(streams, Math.min(streams, 16) * MiB - streams * 16 * KiB);
-      const { rss, blows } = await strikeOnce(attack);
+      const { rss, blows } = await verdicts.strikeOnce(arena, withHead(attack));
       const after = await expectNothingLeft(arena);
       const held = await holdDuring(attack);
       expect(held).toBeLessThanOrEqual(memoryBound);
@@ -163,7 +129,7 @@ describe('patient attackers', () => {
 
   it('more than the connection was given, on 40 streams that nobody reads, ends it', async () => {
     const attack = unread(40, 40 * MiB);
-    const { rss, blows } = await strikeOnce(attack);
+    const { rss, blows } = await verdicts.strikeOnce(arena, withHead(attack));
     const after = await expectNothingLeft(arena);
     expect(await holdDuring(attack)).toBeLessThanOrEqual(memoryBound + growthBound);
     figure(`HTTP/2, 40 MiB on 40 unread streams: RSS + ${Math.round(rss / KiB)} KiB`);
@@ -173,7 +139,7 @@ describe('patient attackers', () => {
   }, 30_000);
 
   it('a window of 0 for ever costs its stream, and not the connection', async () => {
-    const { rss, blows } = await strikeOnce(zeroWindow);
+    const { rss, blows } = await verdicts.strikeOnce(arena, withHead(zeroWindow));
     expect(rss).toBeLessThanOrEqual(memoryBound);
     const { resets } = toldIn(blows[0] as Blow);
     expect(resets).toEqual([errorCode.CANCEL]);
@@ -181,30 +147,7 @@ describe('patient attackers', () => {
   }, 20_000);
 
   it('a flood of connections leaves nothing', async () => {
-    await arena.begin();
     const [, , , violation] = http2Attacks.violations ?? [];
-    const { ratio, blows } = await withstand(arena, {
-      ...withHead(violation as Http2Attack),
-      connections: 20,
-    });
-    figure(`${blows.length} HTTP/2 connections of a flood: canary ${ratio.toFixed(1)} of its control`);
-    expect((await expectNothingLeft(arena)).ends).toHaveLength(blows.length);
+    await verdicts.expectFloodLeavesNothing(arena, withHead(violation as Http2Attack));
   }, 20_000);
-});
-
-afterAll(() => {
-  const worst = (figures: Map<string, number>, text: (value: number) => string): string =>
-    [...figures]
-      .sort((a, b) => b[1] - a[1])
-      .slice(0, 5)
-      .map(([name, value]) => `${name} ${text(value)}`)
-      .join(', ');
-  const middle = median([...ratios.values()]).toFixed(2);
-  figure(
-    `HTTP/2 canary under attack over control: median ${middle}, worst ${worst(ratios, (ratio) => ratio.toFixed(2))}`,
-  );
-  figure(
-    `HTTP/2 victim's RSS over start, one attack: ${worst(grown, (bytes) => `${Math.round(bytes / KiB)} KiB`)}`,
-  );
-  figure(`HTTP/2 attackers: slowest end after ${Math.round(slowest)} ms`);
 });
