@@ -136,7 +136,7 @@ export class Arena {
   }
 
   /** What the victim says once only the canary is left, and no memory, or after a while. */
-  async aftermath(): Promise<Report & { left: Record<string, number> }> {
+  async aftermath(mostMs: number = 2500): Promise<Report & { left: Record<string, number> }> {
     const began = performance.now();
     for (;;) {
       const report = await this.report();
@@ -146,7 +146,8 @@ export class Arena {
         if (more > 0) left[name] = more;
       }
       const clean = report.connections === 1 && report.streams === 0 && Object.keys(left).length === 0;
-      if ((clean && report.held < keptBytes) || performance.now() - began > 2500) return { ...report, left };
+      if ((clean && report.held < keptBytes) || performance.now() - began > mostMs)
+        return { ...report, left };
       await new Promise((resolve) => setTimeout(resolve, 10));
     }
   }
