@@ -136,7 +136,7 @@ export abstract class PacedQueue<T> extends Fifo<T> implements Delivery {
   /** The next value, or null at the end. Taking it releases it. */
   read(signal?: AbortSignal): Promise<T | null> {
     if (this.#failed) return Promise.reject(this.#error);
-    if (this.#reader !== null || this.#waiter !== null) return Promise.reject(this.#locked());
+    if (this.hasReader) return Promise.reject(this.#locked());
     if (signal?.aborted) return Promise.reject(signal.reason);
     if (this.size > 0 && this.#holds === 0) {
       this.attached();
@@ -163,7 +163,7 @@ export abstract class PacedQueue<T> extends Fifo<T> implements Delivery {
 
   #attach(subscriber: Subscriber<T>): Unsubscribable | undefined {
     if (this.#failed) subscriber.error(this.#error);
-    else if (this.#reader !== null || this.#waiter !== null) subscriber.error(this.#locked());
+    else if (this.hasReader) subscriber.error(this.#locked());
     else if (this.#ended && this.size === 0 && this.#holds === 0) subscriber.complete();
     else {
       this.#reader = subscriber;

@@ -154,9 +154,9 @@ export class Peer {
   }
 
   reset(stream: CoreStream, code: ResetCode, wireCode: number, reason: string): void {
-    // Opening and resetting costs us work; a reset of what we opened ourselves does not.
+    // Opening and resetting costs us work; a reset of what we opened ourselves does not, nor one in the place of a STOP.
     if (stream.origin === 'remote') {
-      this.fault('reset');
+      if (stream.answer !== 'written' || !stream.remoteOver) this.fault('reset');
       this.#host.backlog.remove(stream);
     }
     const message = `stream ${stream.id} was reset by the peer (${code})${reason && `: ${reason}`}`;

@@ -30,7 +30,7 @@ import { pausedForAnswers, pausedForBudget, Receiver } from './receiver.js';
 import { CoreStream } from './stream.js';
 import type { StreamEvent, StreamHost } from './stream-host.js';
 import { Timekeeper, type Watched } from './timekeeper.js';
-import { Transmitter, type TransmitterHost } from './transmitter.js';
+import { onlyReads, Transmitter, type TransmitterHost } from './transmitter.js';
 import type { HeadersUse, Reason, Wire } from './wire.js';
 
 /** What a protocol tells the engine about itself. */
@@ -265,7 +265,7 @@ export class Session
     stream.stopDue = null;
     if (this.wire.features.halfStop) return;
     this.peer.forgive(stream.id);
-    stream.peerEnded(undefined);
+    stream.peerEnded();
   }
 
   over(stream: CoreStream): void {
@@ -386,7 +386,7 @@ export class Session
   #discard(stream: CoreStream, bytes: number): void {
     this.crediting.released(stream, bytes);
     if (stream.remoteOver) return;
-    if (stream.stopDue !== null && stream.onlyReads) {
+    if (stream.stopDue !== null && onlyReads(stream)) {
       this.sayStop(stream);
       this.transmitter.schedule();
       return;

@@ -138,11 +138,6 @@ export class CoreStream implements Stream, Entry, InboxOwner, OutboxOwner {
     return isRemoteOver(this.#state);
   }
 
-  /** It is answered, our half is done, and the peer's is not. */
-  get onlyReads(): boolean {
-    return this.#state === 'half-closed-local' && this.isAnswered;
-  }
-
   /** Makes `label` or a clean-up known before anything happens. */
   prepare(label: string | undefined, cleanUp: (() => void) | undefined): void {
     if (label !== undefined) this.#extra.label = label;
@@ -354,11 +349,12 @@ export class CoreStream implements Stream, Entry, InboxOwner, OutboxOwner {
 
   /** The wire gives this end nothing to send. */
   mute(): void {
+    this.#answer(noHeaders);
     void this.outbox.end(null);
     this.localEnded();
   }
 
-  peerEnded(trailers: StreamHeaders | undefined): void {
+  peerEnded(trailers?: StreamHeaders): void {
     if (trailers !== undefined) this.#extra.peerTrailers = trailers;
     this.inbox.end();
     this.#extras?.trailers?.resolve(trailers);

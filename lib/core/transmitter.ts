@@ -312,7 +312,7 @@ export class Transmitter {
   #maySayStop(stream: CoreStream): boolean {
     if (stream.stopDue === null) return false;
     if (this.#wire.features.halfStop) return true;
-    return !this.#wire.losesUnread && stream.onlyReads;
+    return !this.#wire.losesUnread && onlyReads(stream);
   }
 
   #wantsEnd(stream: CoreStream): boolean {
@@ -343,4 +343,9 @@ export class Transmitter {
         this.#parked.delete(stream);
     }
   }
+}
+
+/** It is answered, our half is done, and the peer's is not. */
+export function onlyReads(stream: CoreStream): boolean {
+  return stream.state === 'half-closed-local' && stream.isAnswered;
 }

@@ -158,6 +158,6 @@ export class FramerReader implements FrameHandler {
       session.peer.sent(target, data.byteLength);
       if (target !== null) session.peer.data(target, data);
     }
-    if (end && target !== null && !target.isOver) target.peerEnded(undefined);
+    if (end && target !== null && !target.isOver) target.peerEnded();
   }
 }

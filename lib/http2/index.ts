@@ -70,7 +70,8 @@ const preface = Uint8Array.from(PREFACE, (character) => character.charCodeAt(0))
  * of any other kind are streams too, with their pseudo-headers among `headers`.
  *
  * What HTTP/2 lacks: trailers of the opener are dropped (nginx would end the connection for them, others drop them),
- * those of the acceptor arrive; `stop()` discards what comes until our own half has ended, and cancels the stream then.
+ * those of the acceptor arrive; `stop()` discards what comes until our own half has ended, and cancels the stream
+ * then; a client that is not of this library hears NO_ERROR (RFC 9113 §8.1).
  * A server opens streams if the client is one of ours, behind proxies as well; else its `newStream` fails as `refused`,
  * after two seconds in which the client might still offer a reverse session. `reject()` with headers is a `:status` from 400, without them a reset; in turn, a status other than 2xx that comes with the end is a refusal,
  * and one that comes with a body is an answer, whose `:status` is in `reply`.

@@ -221,7 +221,11 @@ export class Http2Reader implements FrameHandler {
     this.#ended.add(id);
     const word = fromWire(code);
     if (stream.origin === 'local' && !stream.isAnswered) peer.refused(stream, word, code, '', noHeaders);
-    else if (code === errorCode.NO_ERROR && stream.remoteOver && !isLocalOver(stream.state)) {
+    else if (
+      code === errorCode.NO_ERROR &&
+      stream.origin === 'local' &&
+      stream.state === 'half-closed-remote'
+    ) {
       // RFC 9113 §8.1: the response is complete, and the rest of our request is not wanted.
       peer.stopped(stream, word, code);
       stream.localEnded();

@@ -55,13 +55,23 @@ class StreamDuplex extends Duplex {
   }
 
   override _write(chunk: Buffer, _encoding: string, done: (error?: Error | null) => void): void {
-    this.#stream
-      .write(new Uint8Array(chunk.buffer, chunk.byteOffset, chunk.byteLength))
-      .then(() => done(), done);
+    this.#stream.write(new Uint8Array(chunk.buffer, chunk.byteOffset, chunk.byteLength)).then(
+      () => done(),
+      (error) => this.#refused(error, done),
+    );
   }
 
   override _final(done: (error?: Error | null) => void): void {
-    this.#stream.end().then(() => done(), done);
+    this.#stream.end().then(
+      () => done(),
+      (error) => this.#refused(error, done),
+    );
+  }
+
+  /** Whoever is reading gets the whole answer first. */
+  #refused(error: Error, done: (error?: Error | null) => void): void {
+    if (this.readableFlowing === null && this.listenerCount('readable') === 0) done(error);
+    else this.#lost(error);
   }
 
   override _destroy(error: Error | null, done: (error?: Error | null) => void): void {

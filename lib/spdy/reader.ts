@@ -79,7 +79,7 @@ export class SpdyReader implements SpdyHandler {
     const stream = peer.opened(id, headers, priority);
     if (stream === null) return;
     if ((flags & FLAG_UNIDIRECTIONAL) !== 0) stream.mute();
-    if ((flags & FLAG_FIN) !== 0) stream.peerEnded(undefined);
+    if ((flags & FLAG_FIN) !== 0) stream.peerEnded();
     peer.offered(stream);
   }
 

@@ -149,7 +149,7 @@ export class SpdyWire implements Wire {
     if (!oneWay) return;
     // Nobody answers it: the stream is open, and there is nothing to read.
     stream.peerAnswered(noHeaders);
-    stream.peerEnded(undefined);
+    stream.peerEnded();
   }
 
   accept(stream: CoreStream, headers: StreamHeaders, _bytes: number, end: boolean): void {

@@ -12,6 +12,8 @@ import { Packets, type PacketsOwner, type ServerSide } from './seam.js';
 export interface LinkOwner {
   loggedIn(): void;
   failed(error: StreamError): void;
+  /** Nothing that comes is read any more. */
+  isOver(): boolean;
   /** The peer did something useless; throws if that was once too often. */
   fault(kind: 'useless' | 'settings'): void;
 }
@@ -280,7 +282,8 @@ export class SshLink implements Transport, PacketsOwner {
 
   #received(chunk: Uint8Array): void {
     if (this.#over) {
-      this.#handlers?.onData(chunk);
+      // In the clear, or in a cipher that nobody reads any more: only a session that is over may have it, to count it.
+      if (this.#owner?.isOver()) this.#handlers?.onData(chunk);
       return;
     }
     const bytes = chunk.byteLength;

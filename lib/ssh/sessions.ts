@@ -130,7 +130,7 @@ export class Sessions {
     if (channel.session === null) return;
     stream.inbox.startWith(channel.windowBytes);
     channel.session.attach(stream);
-    if (channel.eofReceived) stream.peerEnded(undefined);
+    if (channel.eofReceived) stream.peerEnded();
   }
 
   /** Credit for a session that is not started. */
@@ -171,7 +171,7 @@ export class Sessions {
     this.#wire.close(channel);
     if (stream === null || stream.remoteOver) return;
     stream.stop();
-    stream.peerEnded(undefined);
+    stream.peerEnded();
   }
 
   // ------------------------------------------------------------------ requests

@@ -89,6 +89,7 @@ export class SshWire implements Wire {
     link.tell({
       loggedIn: () => session.established(),
       failed: (error) => session.giveUp(error),
+      isOver: () => session.ending.isOver,
       fault: (kind) => session.peer.fault(kind),
     });
   }

@@ -36,7 +36,8 @@ const mostWaitingMessages = highWaterBytes / 8;
  * What the two ends post: an ArrayBuffer, bytes; a number, how many were taken; null, the end; a string, a bad end.
  */
 export function fromMessagePort(port: MessagePortLike): Transport {
-  if (typeof (port as Partial<MessagePortLike> | null)?.postMessage !== 'function') {
+  const methods = ['postMessage', 'start', 'close', 'addEventListener'] as const;
+  if (methods.some((method) => typeof (port as Partial<MessagePortLike> | null)?.[method] !== 'function')) {
     throw new TypeError('fromMessagePort() needs a MessagePort: one end of a new MessageChannel()');
   }
   return new MessagePortTransport(port);

@@ -8,13 +8,18 @@ import { StreamError } from '../core/errors.js';
  */
 export async function join(a: Stream, b: Stream): Promise<void> {
   const failures: unknown[] = [];
+  const stops = new Set<unknown>();
   const carry = async (from: Stream, to: Stream): Promise<void> => {
     try {
       await to.send(from.data$, { end: false });
       await to.end(await from.trailers);
     } catch (error) {
-      // Its reader wants no more: `from` has been stopped by this, and the other direction goes on.
-      if (StreamError.is(error) && error.code === 'stopped' && to.state !== 'reset') return;
+      // Its reader wants no more: `from` has been stopped by this, and the other direction goes on. Where there is no STOP, a
+      // reset behind the end says it; one before the end fails the other direction.
+      if (isRefusal(error) && from.state !== 'reset') {
+        stops.add(error);
+        return;
+      }
       failures.push(error);
       to.error(error);
       from.error(error);
@@ -22,5 +27,12 @@ export async function join(a: Stream, b: Stream): Promise<void> {
   };
   await Promise.all([carry(a, b), carry(b, a)]);
   if (failures.length > 0) throw failures[0];
-  await Promise.all([a.closed, b.closed]);
+  const over = (error: unknown): void => {
+    if (!stops.has(error)) throw error;
+  };
+  await Promise.all([a.closed.catch(over), b.closed.catch(over)]);
+}
+
+function isRefusal(error: unknown): boolean {
+  return StreamError.is(error) && error.remote && (error.code === 'stopped' || error.code === 'reset');
 }

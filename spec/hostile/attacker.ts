@@ -103,7 +103,7 @@ function strikeLoggedIn(assault: Assault): Promise<Blow> {
       if (head.byteLength > 0) link.write([head]);
       else write();
     };
-    link.tell({ loggedIn, failed: () => link.destroy(), fault: () => {} });
+    link.tell({ loggedIn, failed: () => link.destroy(), isOver: () => false, fault: () => {} });
     link.start({
       onData: (payload) => {
         if (payload[0] === MSG_DISCONNECT) heard = payload.slice();

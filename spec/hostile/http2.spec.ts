@@ -65,8 +65,8 @@ class Attacker {
     this.send((out, at) => writeHeaders(out, at, id, block, end, 16384));
   }
 
-  reset(id: number): void {
-    this.send((out, at) => writeRstStream(out, at, id, errorCode.CANCEL));
+  reset(id: number, code: number = errorCode.CANCEL): void {
+    this.send((out, at) => writeRstStream(out, at, id, code));
   }
 
   credit(id: number, increment: number): void {
@@ -141,6 +141,14 @@ const attacks: Readonly<Record<string, Attack>> = {
     act: (attacker, count) => {
       attacker.open(2 * count + 1);
       attacker.reset(2 * count + 1);
+    },
+  },
+  'rapid reset of whole requests, in the words of a server': {
+    most: 1000,
+    code: calm,
+    act: (attacker, count) => {
+      attacker.open(2 * count + 1, true);
+      attacker.reset(2 * count + 1, errorCode.NO_ERROR);
     },
   },
   'made-you-reset by a credit of 0': {

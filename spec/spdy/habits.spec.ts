@@ -438,6 +438,10 @@ describe('the opening frame', () => {
     await stream.closed;
     expect(peer.all('SYN_REPLY')).toEqual([]);
 
+    await peer.say(settings({ id: SETTINGS_OF_OURS, flags: 0, value: 1 }), peer.synStream(3, [], 2));
+    await (await take(peer))[Symbol.asyncDispose]();
+    expect([peer.all('RST_STREAM', 3).length, peer.provider.streams.size]).toEqual([1, 0]);
+
     const opening = new ScriptedPeer('client');
     const ours = opening.provider.newStream({ ':unidirectional': '' });
     await ours.send('all');

@@ -35,7 +35,12 @@ export class RawPeer {
     this.#ready = new Promise((resolve) => {
       this.#loggedIn = resolve;
     });
-    this.link.tell({ loggedIn: () => this.#loggedIn(), failed: () => this.link.end(), fault: () => {} });
+    this.link.tell({
+      loggedIn: () => this.#loggedIn(),
+      failed: () => this.link.end(),
+      fault: () => {},
+      isOver: () => false,
+    });
     this.link.start({
       onData: (payload) => {
         this.received.push(payload);

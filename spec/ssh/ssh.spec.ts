@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { type Limits, memoryPair, type Provider, type Stream, type StreamError } from 'rxmux';
+import { type Limits, memoryPair, type Provider, type Stream, type StreamError, type Transport } from 'rxmux';
 import { forward, loginOf, type SshHostKey, type SshOptions, sessionOf, ssh } from 'rxmux/ssh';
 import { SshLink } from '../../lib/ssh/link.js';
 import { trackPair } from '../support/leaks.js';
@@ -136,6 +136,50 @@ describe('frames$', () => {
       expect.stringMatching(/in CHANNEL_CLOSE [01] 5/),
       'out DISCONNECT 0 13',
     ]);
+  });
+});
+
+describe('after the last message', () => {
+  it('what comes in the clear is no message, whoever puts it there', async () => {
+    const [near, left] = memoryPair();
+    const [right, far] = memoryPair();
+    const relay = (from: Transport, to: Transport, onEnd: () => void): void =>
+      from.start({ onData: (chunk) => to.write([chunk]), onEnd, onDrain: () => {}, onClose: () => {} });
+    let inject = (): void => {};
+    const injected = new Promise<void>((resolve) => {
+      inject = (): void => {
+        // CHANNEL_OPEN of a session (RFC 4254 §6.1), by somebody who has no keys, instead of the client's end.
+        const open = Buffer.alloc(1 + 4 + 7 + 12);
+        open[0] = 90;
+        open.writeUInt32BE(7, 1);
+        open.write('session', 5);
+        open.writeUInt32BE(77, 12);
+        open.writeUInt32BE(100_000, 16);
+        open.writeUInt32BE(32_768, 20);
+        // The server has said goodbye by then, and waits for the end of the transport.
+        setTimeout(() => right.write([open]), 10);
+        setTimeout(resolve, 20);
+      };
+    });
+    relay(left, right, () => inject());
+    relay(right, left, () => {});
+    const client = ssh(trusting())(near, { role: 'client' });
+    const server = ssh(trusting({ serve: ['exec'] }))(far, { role: 'server' });
+    trackPair([client, server]);
+    open.push({ client, server });
+    await client.ping();
+    const heard: string[] = [];
+    server.frames$.subscribe({
+      next: ({ direction, name }) => {
+        if (direction === 'in') heard.push(name);
+      },
+      error: () => {},
+    });
+    client.close().catch(() => {});
+    server.closed.catch(() => {});
+    await injected;
+    expect(heard).not.toContain('CHANNEL_OPEN');
+    expect(heard.at(-1)).toBe('DISCONNECT');
   });
 });
 

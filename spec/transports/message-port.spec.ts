@@ -44,7 +44,11 @@ describe('fromMessagePort()', () => {
   afterEach(() => near.transport.destroy());
 
   it('says what it needs', () => {
-    expect(() => fromMessagePort({} as MessagePortLike)).toThrow('one end of a new MessageChannel()');
+    // What a worker has, and a channel to everybody: neither is a port.
+    const half = { postMessage: () => {}, addEventListener: () => {} };
+    for (const other of [{}, half]) {
+      expect(() => fromMessagePort(other as MessagePortLike)).toThrow('one end of a new MessageChannel()');
+    }
   });
 
   it('leaves what was written whole, and delivers a copy in one piece', async () => {
