@@ -5,6 +5,7 @@
 import { type ChildProcessWithoutNullStreams, execFileSync } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
+import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -96,7 +97,7 @@ describeWithPeer('kubectl', peers.kubectl, () => {
         const { port } = echo.address() as AddressInfo;
         const web: PodOptions = { name: 'web', command: ['cat'], folder, ports: { 80: port, 81: port } };
         const script =
-          'exec 3<&0; trap "stty size" WINCH; (read line <&3; echo said $line; kill $$) & while :; do sleep 0.02; done';
+          'exec 3<&0; trap "stty size" WINCH; : > ready; (read line <&3; echo said $line; kill $$) & while :; do sleep 0.02; done';
         const shell: PodOptions = { name: 'shell', command: ['sh', '-c', script], folder, tty: true };
         cluster = await Cluster.start([web, shell], {
           onConnection: (provider, protocol) => {
@@ -212,6 +213,8 @@ describeWithPeer('kubectl', peers.kubectl, () => {
       });
 
       it('attach: a terminal, its size, and what is typed', async () => {
+        // A size that comes before it listens is lost.
+        await until(() => existsSync(join(folder, 'ready')));
         const terminal = await start(kubectl.commandLine('attach', '-it', 'shell'), folder, true);
         let text = '';
         terminal.stdout.on('data', (chunk) => {
