@@ -77,10 +77,9 @@ export function App({ session }: { session: Session }): VNode {
   const sortBy = (key: SortKey): void => {
     setSort({ key, isFalling: sort.key === key ? !sort.isFalling : key !== 'stream' && key !== 'state' });
   };
-  const isOpen = opened !== null && session.store.rows.has(opened);
 
   return (
-    <div class={`app${isOpen ? ' with-detail' : ''}`}>
+    <div class="app">
       <Live session={session}>
         {() => (
           <Header
