@@ -4,6 +4,7 @@ import { Worker } from 'node:worker_threads';
 import { build, stop } from 'esbuild';
 import { framer, fromMessagePort, type MessagePortLike, StreamError, type Transport } from 'rxmux';
 import { trackProvider } from '../support/leaks.js';
+import { listenTo } from '../support/listen-to.js';
 
 const KiB = 1024;
 
@@ -12,15 +13,8 @@ interface End {
   readonly told: unknown[];
 }
 
-function listenTo(transport: Transport): End {
-  const told: unknown[] = [];
-  transport.start({
-    onData: (chunk) => told.push([...chunk]),
-    onEnd: () => told.push('end'),
-    onDrain: () => told.push('drain'),
-    onClose: (error) => told.push(error === undefined ? 'close' : (error as Error)),
-  });
-  return { transport, told };
+function begin(transport: Transport): End {
+  return { transport, told: listenTo(transport) };
 }
 
 async function until(isSo: () => boolean): Promise<void> {
@@ -37,8 +31,8 @@ describe('fromMessagePort()', () => {
 
   beforeEach(() => {
     const { port1, port2 } = new MessageChannel();
-    near = listenTo(fromMessagePort(port1));
-    far = listenTo(fromMessagePort(port2));
+    near = begin(fromMessagePort(port1));
+    far = begin(fromMessagePort(port2));
   });
 
   afterEach(() => near.transport.destroy());
@@ -116,7 +110,7 @@ describe('fromMessagePort()', () => {
     beforeEach(() => {
       const { port1, port2 } = new MessageChannel();
       port = port1;
-      end = listenTo(fromMessagePort(port2));
+      end = begin(fromMessagePort(port2));
     });
 
     afterEach(() => port.close());

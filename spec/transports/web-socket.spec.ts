@@ -1,4 +1,5 @@
 import { fromWebSocket, type Transport, type WebSocketEvent, type WebSocketLike } from 'rxmux';
+import { listenTo } from '../support/listen-to.js';
 
 const KiB = 1024;
 
@@ -55,18 +56,6 @@ class PausableSocket extends ScriptedSocket {
   terminate(): void {
     this.calls.push('terminate');
   }
-}
-
-/** Everything that a transport has told, in order. */
-function listenTo(transport: Transport): unknown[] {
-  const told: unknown[] = [];
-  transport.start({
-    onData: (chunk) => told.push([...chunk]),
-    onEnd: () => told.push('end'),
-    onDrain: () => told.push('drain'),
-    onClose: (error) => told.push(error === undefined ? 'close' : (error as Error)),
-  });
-  return told;
 }
 
 function chunk(...bytes: number[]): Uint8Array {
