@@ -80,6 +80,9 @@ const protocols: Readonly<Record<'framer' | 'spdy' | 'http2' | 'ssh', Protocol>>
   ssh: sshCanary,
 };
 
+/** After these a round trip takes what it will take, and the victim's heap has its size. */
+const warmUps = 300;
+
 const word = new TextEncoder().encode('are you there?');
 
 export class Arena {
@@ -102,7 +105,7 @@ export class Arena {
     const attacker = new Child(programs.attacker);
     const ports = await victim.ask<Ports>('ports');
     const canary = await connect(`tcp://127.0.0.1:${ports.usual}`, protocols[protocol]);
-    for (let warm = 0; warm < 2000; warm++) await roundTrip(canary);
+    for (let warm = 0; warm < warmUps; warm++) await roundTrip(canary);
     await victim.ask('begin');
     return new Arena(victim, attacker, ports, canary, await victim.ask<Report>('report'));
   }
