@@ -63,11 +63,11 @@ export class Inbox extends PacedQueue<Uint8Array> {
     return this.hasEnded && !this.awaitsTrailers;
   }
 
-  /** Begins with another window than the usual one, before the peer is told. */
+  /** Begins with another window than the usual one, before the peer is told. What came with the opening counts. */
   startWith(windowBytes: number): void {
-    this.startBytes = windowBytes;
+    this.window.credit += windowBytes - this.startBytes;
     this.window.target = windowBytes;
-    this.window.credit = windowBytes;
+    this.startBytes = windowBytes;
   }
 
   get isStopped(): boolean {

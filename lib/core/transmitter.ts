@@ -241,15 +241,19 @@ export class Transmitter {
     const { outbox } = stream;
     const wire = this.#wire;
     const prelude = !stream.announced || stream.answer === 'ready';
+    const ahead = this.#ahead(stream);
+    const merges = wire.mergesData || ahead > 0;
+    // There is no window yet: as much as goes now, and no more.
+    if (ahead > 0) outbox.credit(Math.min(outbox.queued, ahead, quantum));
     let bytes = this.#mayMove(stream, prelude ? Math.min(quantum, preludeBytes) : quantum);
     const wantsEnd = this.#wantsEnd(stream);
     let end = wantsEnd && bytes === outbox.queued && outbox.trailers === null;
-    if (wire.endsApart && (prelude || bytes > 0)) end = false;
+    if (wire.endsApart && ahead === 0 && (prelude || bytes > 0)) end = false;
     let written = false;
     if (!stream.announced) {
       stream.announced = true;
       this.#open++;
-      if (!wire.mergesData) bytes = 0;
+      if (!merges) bytes = 0;
       end &&= bytes === outbox.queued;
       wire.open(stream, bytes, end);
       written = true;
@@ -305,7 +309,13 @@ export class Transmitter {
   /** The acceptor answers before its data; the opener waits for that where the protocol demands it. */
   #mayEnd(stream: CoreStream): boolean {
     if (stream.origin === 'remote') return stream.answer === 'ready' || stream.answer === 'written';
-    return this.#wire.dataBeforeReply || stream.isAnswered || stream.outbox.isConfirmed;
+    if (this.#wire.dataBeforeReply || stream.isAnswered || stream.outbox.isConfirmed) return true;
+    return this.#ahead(stream) > 0;
+  }
+
+  /** How much may travel with the opening of a stream, where the rest waits for the answer. */
+  #ahead(stream: CoreStream): number {
+    return stream.announced ? 0 : (this.#wire.openingBytes?.(stream) ?? 0);
   }
 
   /** Where the wire has no STOP, a reset says it once our own half is done. */

@@ -23,6 +23,11 @@ export interface Wire {
   readonly endsApart?: boolean;
   /** The opener may send data before the answer. */
   readonly dataBeforeReply: boolean;
+  /**
+   * Where data waits for the answer: as much of it, whatever the window, may travel with the opening frame all the same,
+   * and so may the end behind it. Absent: nothing.
+   */
+  openingBytes?(stream: CoreStream): number;
   /** A reset may cost the peer what it has not read yet: of a stop hears only who goes on sending. */
   readonly losesUnread?: boolean;
   /** Why the peer takes no streams of ours, in a sentence; null if it does. */
