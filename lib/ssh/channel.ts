@@ -31,7 +31,7 @@ export class Channel {
   eofReceived = false;
   closeSent = false;
   closeReceived = false;
-  /** What the peer may send, as it was told at first. */
+  /** What the peer may send, as it was told at first; before that, what it has sent. */
   windowBytes = 0;
   /** The peer's window and its longest packet, while there is no stream to have them. */
   peerWindow = 0;
@@ -64,7 +64,7 @@ export class ChannelTable {
   #firstFree = 0;
   /** Those that the peer has opened. */
   remoteCount = 0;
-  /** Windows that have been given out. */
+  /** Windows that have been given out, and what came before there was one. */
   leasedBytes = 0;
 
   add(channel: Channel): void {
@@ -79,6 +79,12 @@ export class ChannelTable {
     this.#slots[at] = channel;
     this.#firstFree = at + 1;
     channel.local = at;
+  }
+
+  /** The peer may send so much on a channel, or has. */
+  lease(channel: Channel, bytes: number): void {
+    this.leasedBytes += bytes - channel.windowBytes;
+    channel.windowBytes = bytes;
   }
 
   /** Its stream has come, and brought an id. */

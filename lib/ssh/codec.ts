@@ -191,6 +191,11 @@ export class PayloadReader {
     return this.last(text);
   }
 
+  /** Bytes that were not read yet. */
+  get left(): number {
+    return this.#bytes.byteLength - this.#at;
+  }
+
   rest(): Uint8Array {
     const at = this.#at;
     this.#at = this.#bytes.byteLength;
@@ -280,21 +285,24 @@ export interface HeaderBounds {
   readonly maxHeaderValueBytes: number;
 }
 
-/** Names and values in turn, or the error with which the stream is to be refused. Throws where the block is no block. */
+/**
+ * Names and values in turn, or the error with which the stream is to be refused, and then what follows is not to be read.
+ * Throws where the block is no block.
+ */
 export function decodeHeaders(reader: PayloadReader, bounds: HeaderBounds): readonly string[] | StreamError {
-  const block = reader.rest();
-  if (block.byteLength > bounds.maxHeaderBlockBytes) {
-    return tooMuch(`headers of ${block.byteLength} bytes, and ${bounds.maxHeaderBlockBytes} are allowed`);
-  }
-  const fields = new PayloadReader(block);
-  const count = fields.uint32();
+  const before = reader.left;
+  const count = reader.uint32();
   if (count > bounds.maxHeaders) return tooMuch(`${count} headers, and ${bounds.maxHeaders} are allowed`);
   const flat: string[] = [];
   for (let at = 0; at < count; at++) {
     for (const most of [bounds.maxHeaderNameBytes, bounds.maxHeaderValueBytes]) {
-      const bytes = fields.bytes();
+      const bytes = reader.bytes();
       if (bytes.byteLength > most) {
         return tooMuch(`a header name or value of ${bytes.byteLength} bytes, and ${most} are allowed`);
+      }
+      const length = before - reader.left;
+      if (length > bounds.maxHeaderBlockBytes) {
+        return tooMuch(`headers of ${length} bytes or more, and ${bounds.maxHeaderBlockBytes} are allowed`);
       }
       try {
         flat.push(strict.decode(bytes));
@@ -303,8 +311,20 @@ export function decodeHeaders(reader: PayloadReader, bounds: HeaderBounds): read
       }
     }
   }
-  if (!fields.isEmpty) throw malformed('a header block of the peer is longer than its headers');
   return flat;
+}
+
+/** What the opener of a stream sends with its opening. */
+export interface FirstData {
+  readonly end: boolean;
+  readonly bytes: Uint8Array;
+}
+
+/** What there is behind the headers of an opening; null if there is nothing. */
+export function decodeFirst(reader: PayloadReader): FirstData | null {
+  if (reader.isEmpty) return null;
+  const end = reader.boolean();
+  return reader.last({ end, bytes: reader.bytes() });
 }
 
 function tooMuch(what: string): StreamError {

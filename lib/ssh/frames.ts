@@ -63,8 +63,19 @@ export const MAX_WINDOW_BYTES: number = 2 ** 32 - 1;
 /** Every implementation takes packets with a payload of this length (RFC 4253 §6.1). */
 export const MAX_DATA_BYTES: number = 32 * 1024;
 
-/** Our own kind of channel: a stream of bytes with headers, which either side opens. */
+/**
+ * Our own kind of channel: a stream of bytes with headers, which either side opens. Its CHANNEL_OPEN goes on with
+ *
+ *     uint32     number of headers
+ *     string     name, string value: each header
+ *     boolean    end     \ the opener has ended its half, and its first data:
+ *     string     data    / both or none, and none but for a peer that takes them
+ *
+ * The first data needs no window, and counts against the one that the CONFIRMATION grants.
+ */
 export const TYPE_STREAM = 'stream@rxmux.dev';
+/** First data may be as long as this. */
+export const MAX_FIRST_BYTES = 2048;
 /** The first one an opener gets has the reply headers; one before the end has trailers. */
 export const REQUEST_HEADERS = 'headers@rxmux.dev';
 /** Ends both halves, with the reason; CLOSE follows. */
@@ -73,3 +84,5 @@ export const REQUEST_KEEPALIVE = 'keepalive@openssh.com';
 
 /** With this the version string of a peer of ours begins: it follows each acceptance up with its headers. */
 export const SOFTWARE = 'rxmux';
+/** `rxmux_2` and higher numbers take first data with the opening of a stream. */
+export const SOFTWARE_VERSION = 2;

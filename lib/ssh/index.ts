@@ -45,9 +45,9 @@ const greeting = Uint8Array.from('SSH-', (character) => character.charCodeAt(0))
  * for sshd and ssh at the other end. A client needs `username`, what to log in with, and `knownHosts` or `verifyHost`;
  * a server needs `hostKeys` and `authenticate`. Options that cannot be are the caller's mistake, and throw.
  *
- * What SSH lacks: data waits for the acceptance; `stop()` discards what comes until our own half has ended, and resets
- * the stream then; a connection that closes is told so when its last stream is over. The headers and trailers of
- * standard channels are those that the channel has a place for.
+ * What SSH lacks: data waits for the acceptance, but for the first 2 KiB of a stream to a peer of ours; `stop()` discards
+ * what comes until our own half has ended, and resets the stream then; a connection that closes is told so when its last
+ * stream is over. The headers and trailers of standard channels are those that the channel has a place for.
  */
 export function ssh(options: SshOptions): SshProtocol {
   const algorithms = { ...defaultAlgorithms, ...withoutUndefined(options.algorithms) };

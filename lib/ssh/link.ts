@@ -3,7 +3,12 @@ import { systemClock } from '../core/clock.js';
 import { StreamError } from '../core/errors.js';
 import { readUint32 } from './codec.js';
 import { failure, SshError } from './errors.js';
-import { DISCONNECT_BY_APPLICATION, DISCONNECT_NO_MORE_AUTH_METHODS, SOFTWARE } from './frames.js';
+import {
+  DISCONNECT_BY_APPLICATION,
+  DISCONNECT_NO_MORE_AUTH_METHODS,
+  SOFTWARE,
+  SOFTWARE_VERSION,
+} from './frames.js';
 import { Attempts, type ClientSide } from './login.js';
 import type { SshAuthAttempt, SshLimitValues, SshOptions } from './options.js';
 import { Packets, type PacketsOwner, type ServerSide } from './seam.js';
@@ -51,6 +56,7 @@ export class SshLink implements Transport, PacketsOwner {
   readonly local?: string;
   readonly remote?: string;
   peerIsOurs = false;
+  peerTakesFirstData = false;
   login: SshLogin | null = null;
   readonly #raw: Transport;
   readonly #limits: SshLimitValues;
@@ -214,7 +220,9 @@ export class SshLink implements Transport, PacketsOwner {
   loggedIn(software: string): void {
     this.#loggedIn = true;
     this.#uncount();
-    this.peerIsOurs = software.startsWith(`${SOFTWARE}_`);
+    const [name, version] = software.split('_');
+    this.peerIsOurs = name === SOFTWARE && version !== undefined;
+    this.peerTakesFirstData = this.peerIsOurs && Number(version) >= SOFTWARE_VERSION;
     this.login ??= { username: this.#login.client?.username ?? '', method: 'none' };
     this.#startKeys();
     this.#owner?.loggedIn();

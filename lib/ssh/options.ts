@@ -1,6 +1,6 @@
 import type { Limits } from '../api.js';
 import { defaultLimits, type LimitBounds, type LimitValues, withLimits } from '../core/limits.js';
-import { MAX_DATA_BYTES, MAX_WINDOW_BYTES } from './frames.js';
+import { MAX_DATA_BYTES, MAX_FIRST_BYTES, MAX_WINDOW_BYTES } from './frames.js';
 
 /** An attempt of a client to log in. The signature of a key has been checked already. */
 export type SshAuthAttempt =
@@ -135,12 +135,16 @@ const sshLimits: SshLimitValues = {
   sideBytes: 64 * KiB,
 };
 
+/** First data must leave more than half of a window: it may be read before the peer can be given credit for it. */
+const smallestWindowBytes = 4 * MAX_FIRST_BYTES;
+
 export const sshBounds: LimitBounds = {
   maxFrameBytes: [MAX_DATA_BYTES, MAX_DATA_BYTES],
   sendQuantumBytes: [1, MAX_DATA_BYTES],
-  windowBytes: [0, MAX_WINDOW_BYTES],
-  maxWindowBytes: [0, MAX_WINDOW_BYTES],
-  maxHeaderBlockBytes: [0, MAX_DATA_BYTES - KiB],
+  windowBytes: [smallestWindowBytes, MAX_WINDOW_BYTES],
+  maxWindowBytes: [smallestWindowBytes, MAX_WINDOW_BYTES],
+  // The rest of the packet is for what stands before the headers, and for first data.
+  maxHeaderBlockBytes: [0, MAX_DATA_BYTES - MAX_FIRST_BYTES - KiB],
 };
 
 /** The limits of a connection. */

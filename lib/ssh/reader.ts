@@ -4,11 +4,19 @@ import { fromPeer, noHeaders } from '../core/headers.js';
 import type { Session } from '../core/session.js';
 import type { CoreStream } from '../core/stream.js';
 import { Channel, type ChannelKind } from './channel.js';
-import { decodeHeaders, type PayloadReader, readUint32, type SshHandler } from './codec.js';
+import {
+  decodeFirst,
+  decodeHeaders,
+  type FirstData,
+  type PayloadReader,
+  readUint32,
+  type SshHandler,
+} from './codec.js';
 import {
   DISCONNECT_BY_APPLICATION,
   EXTENDED_STDERR,
   MAX_DATA_BYTES,
+  MAX_FIRST_BYTES,
   MSG_CHANNEL_OPEN,
   MSG_CHANNEL_OPEN_CONFIRMATION,
   MSG_REQUEST_FAILURE,
@@ -98,6 +106,12 @@ export class SshReader implements SshHandler {
     const { peer, limits } = this.#session;
     const flat = kind === 'stream' ? decodeHeaders(data, limits) : decodeOpen(kind, data);
     const headers = StreamError.is(flat) ? flat : fromPeer(flat, limits);
+    const first = kind === 'stream' && !StreamError.is(flat) ? decodeFirst(data) : null;
+    const bytes = first?.bytes.byteLength ?? 0;
+    if (bytes > MAX_FIRST_BYTES) {
+      const what = `the peer sent ${bytes} bytes with the opening of a stream`;
+      throw violation(`${what}, where ${MAX_FIRST_BYTES} are allowed`, 'flow-control');
+    }
     if (kind.startsWith('forwarded-') && this.#wire.forwards?.expects(flat as readonly string[]) !== true) {
       this.#refuse(channel, OPEN_PROHIBITED, 'nobody asked for connections from there');
       return;
@@ -108,7 +122,21 @@ export class SshReader implements SshHandler {
       return;
     }
     this.sessions.begin(channel, stream);
+    if (first !== null) this.#received(channel, stream, first);
     peer.offered(stream);
+  }
+
+  /** What came with an opening, as if it had come behind it. */
+  #received(channel: Channel, stream: CoreStream, { bytes, end }: FirstData): void {
+    const { peer } = this.#session;
+    if (bytes.byteLength > 0) {
+      this.#wire.channels.lease(channel, bytes.byteLength);
+      peer.sent(stream, bytes.byteLength);
+      peer.data(stream, bytes);
+    }
+    if (!end) return;
+    channel.eofReceived = true;
+    stream.peerEnded();
   }
 
   #isServed(kind: ChannelKind | null): boolean {
@@ -146,7 +174,7 @@ export class SshReader implements SshHandler {
       outbox.isConfirmed = true;
       if (!this.#wire.peerIsOurs) this.#awaitHeaders(channel);
     }
-    this.#session.peer.credit(stream, window);
+    this.#session.peer.credit(stream, window - outbox.bytesOut);
   }
 
   openFailure(recipient: number, reason: number, description: string): void {
@@ -313,7 +341,7 @@ export class SshReader implements SshHandler {
     const { limits, peer } = this.#session;
     const stream = channel.stream as CoreStream;
     const flat = decodeHeaders(data, limits);
-    const headers = StreamError.is(flat) ? flat : fromPeer(flat, limits);
+    const headers = StreamError.is(flat) ? flat : fromPeer(data.last(flat), limits);
     if (stream.isOver) return;
     if (channel.eofReceived)
       throw violation(`the peer sent headers on channel ${channel.local} after its end`);

@@ -1,6 +1,13 @@
 import { encodeMessage } from './codec.js';
 import { SshError } from './errors.js';
-import { MSG_DISCONNECT, MSG_EXT_INFO, MSG_KEXINIT, MSG_UNIMPLEMENTED, SOFTWARE } from './frames.js';
+import {
+  MSG_DISCONNECT,
+  MSG_EXT_INFO,
+  MSG_KEXINIT,
+  MSG_UNIMPLEMENTED,
+  SOFTWARE,
+  SOFTWARE_VERSION,
+} from './frames.js';
 import {
   type AuthContext,
   checked,
@@ -88,7 +95,7 @@ export class ServerSide {
 type Header = { readonly versions: { readonly software: string } };
 type Attach = (client: Ssh2Connection, software: string) => void;
 
-const ident: string = `${SOFTWARE}_1`;
+const ident: string = `${SOFTWARE}_${SOFTWARE_VERSION}`;
 
 function ssh2Algorithms(algorithms: Required<SshAlgorithms>, withHostKeys: boolean): object {
   return {

@@ -11,6 +11,7 @@ import type { Forwards } from './forwards.js';
 import {
   EXTENDED_STDERR,
   MAX_DATA_BYTES,
+  MAX_FIRST_BYTES,
   MSG_CHANNEL_CLOSE,
   MSG_CHANNEL_DATA,
   MSG_CHANNEL_EOF,
@@ -87,7 +88,10 @@ export class SshWire implements Wire {
     this.serve = new Set(serve);
     this.#reader = new SshReader(session, this);
     link.tell({
-      loggedIn: () => session.established(),
+      loggedIn: () => {
+        session.established();
+        session.transmitter.allowOpen(Number.POSITIVE_INFINITY);
+      },
       failed: (error) => session.giveUp(error),
       isOver: () => session.ending.isOver,
       fault: (kind) => session.peer.fault(kind),
@@ -127,10 +131,18 @@ export class SshWire implements Wire {
   // ------------------------------------------------------------------ out
 
   preface(): void {
-    this.#session.transmitter.maxDataBytes = MAX_DATA_BYTES;
+    const { transmitter } = this.#session;
+    transmitter.maxDataBytes = MAX_DATA_BYTES;
+    // What an opening may have in it depends on who the peer is.
+    transmitter.allowOpen(0);
   }
 
-  open(stream: CoreStream): void {
+  openingBytes(stream: CoreStream): number {
+    const takes = this.#link.peerTakesFirstData && kindOf(stream.headers) === 'stream';
+    return takes ? MAX_FIRST_BYTES : 0;
+  }
+
+  open(stream: CoreStream, bytes: number, end: boolean): void {
     const kind = kindOf(stream.headers);
     const channel = new Channel(stream.id, 'local', kind);
     channel.stream = stream;
@@ -139,7 +151,9 @@ export class SshWire implements Wire {
     this.lease(channel);
     const data = kind === 'stream' ? encodeHeaders(stream.headers) : encodeOpen(kind, stream.headers);
     const head: Field[] = [typeOf(kind), channel.local, channel.windowBytes, MAX_DATA_BYTES];
-    this.send(stream.id, MSG_CHANNEL_OPEN, ...head, data);
+    const first: Field[] = bytes > 0 || end ? [end, bytes] : [];
+    channel.eofSent = end;
+    this.#put(stream.id, encodeMessage(MSG_CHANNEL_OPEN, ...head, data, ...first), bytes);
     if (isSession(kind)) this.#reader.sessions.opening(channel, stream);
   }
 
@@ -247,10 +261,9 @@ export class SshWire implements Wire {
   /** Says how much the peer may send on a channel: less, the more the others were given. */
   lease(channel: Channel): void {
     const { windowBytes, receiveBudgetBytes } = this.limits;
-    const left = receiveBudgetBytes - this.channels.leasedBytes;
+    const left = receiveBudgetBytes - (this.channels.leasedBytes - channel.windowBytes);
     const fair = Math.max(leastWindowBytes, left >= 2 * windowBytes ? windowBytes : Math.floor(left / 2));
-    channel.windowBytes = Math.min(windowBytes, fair);
-    this.channels.leasedBytes += channel.windowBytes;
+    this.channels.lease(channel, Math.min(windowBytes, fair));
     channel.stream?.inbox.startWith(channel.windowBytes);
   }
 
@@ -296,11 +309,7 @@ export class SshWire implements Wire {
 
   /** Puts a message into the batch of this turn. */
   send(streamId: number, type: number, ...fields: readonly Field[]): void {
-    const message = encodeMessage(type, ...fields);
-    const at = this.#reserve(lengthBytes + message.byteLength);
-    const { slab } = this.#writer;
-    slab.set(message, writeUint32(slab, at, message.byteLength));
-    this.tell('out', type, Math.max(0, streamId), message.byteLength);
+    this.#put(streamId, encodeMessage(type, ...fields), 0);
     this.#session.transmitter.schedule();
   }
 
@@ -319,6 +328,15 @@ export class SshWire implements Wire {
 
   #reserve(bytes: number): number {
     return this.#writer.reserve(bytes);
+  }
+
+  /** `more` bytes of the message follow from the engine. */
+  #put(streamId: number, message: Uint8Array, more: number): void {
+    const length = message.byteLength + more;
+    const at = this.#reserve(lengthBytes + message.byteLength);
+    const { slab } = this.#writer;
+    slab.set(message, writeUint32(slab, at, length));
+    this.tell('out', message[0] as number, Math.max(0, streamId), length);
   }
 
   #global(streamId: number, name: string, wantsReply: boolean, ...fields: readonly Field[]): void {

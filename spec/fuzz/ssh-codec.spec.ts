@@ -1,5 +1,11 @@
 import { StreamError } from '../../lib/core/errors.js';
-import { decodeHeaders, encodeMessage, type PayloadReader, readMessage } from '../../lib/ssh/codec.js';
+import {
+  decodeFirst,
+  decodeHeaders,
+  encodeMessage,
+  type PayloadReader,
+  readMessage,
+} from '../../lib/ssh/codec.js';
 import { decodeOpen, kindOfType } from '../../lib/ssh/standard-types.js';
 import { type Random, seededRandom } from '../support/random.js';
 
@@ -29,8 +35,9 @@ const handler = {
   requestFailure: noop,
   channelOpen: (type: string, _sender: number, _window: number, _max: number, data: PayloadReader) => {
     const kind = kindOfType(type);
-    if (kind === 'stream') decodeHeaders(data, bounds);
-    else if (kind !== undefined) decodeOpen(kind, data);
+    if (kind === 'stream') {
+      if (!StreamError.is(decodeHeaders(data, bounds))) decodeFirst(data);
+    } else if (kind !== undefined) decodeOpen(kind, data);
   },
   openConfirmation: noop,
   openFailure: noop,
@@ -50,6 +57,9 @@ const handler = {
 
 const corpus: readonly Uint8Array[] = [
   encodeMessage(90, 'stream@rxmux.dev', 0, 1 << 20, 32_768, 2, 'a', '1', 'b', 'two'),
+  encodeMessage(90, 'stream@rxmux.dev', 0, 1 << 20, 32_768, 1, 'a', '1', true, {
+    string: new Uint8Array(50),
+  }),
   encodeMessage(90, 'direct-tcpip', 1, 1 << 20, 32_768, 'localhost', 80, '::1', 1234),
   encodeMessage(90, 'direct-streamlocal@openssh.com', 1, 1 << 20, 32_768, '/run/x', '', 0),
   encodeMessage(91, 0, 1, 1 << 20, 32_768),

@@ -103,6 +103,13 @@ const violations: readonly Attack[] = [
     body: message(wire.MSG_CHANNEL_OPEN, wire.TYPE_STREAM, 0, MiB, 32 * KiB, 9, 'name'),
     ...lies,
   },
+  {
+    name: 'first data that is too long',
+    body: message(wire.MSG_CHANNEL_OPEN, wire.TYPE_STREAM, 0, MiB, 32 * KiB, 0, false, {
+      string: new Uint8Array(wire.MAX_FIRST_BYTES + 1),
+    }),
+    ...overflows,
+  },
   { name: 'data longer than its packet may be', ...onStream, body: data(0, 32 * KiB + 1), ...lies },
   {
     name: 'data after the end',

@@ -2,4 +2,4 @@ import { conformance } from 'rxmux/conformance';
 import { pairsOver } from '../support/pairs.js';
 import { trustedSsh } from '../support/ssh.js';
 
-conformance('ssh over memory', pairsOver(trustedSsh()).memory, { earlyData: false });
+conformance('ssh over memory', pairsOver(trustedSsh()).memory);

@@ -2,4 +2,4 @@ import { conformance } from 'rxmux/conformance';
 import { pairsOver } from '../support/pairs.js';
 import { trustedSsh } from '../support/ssh.js';
 
-conformance('ssh over TCP', pairsOver(trustedSsh()).tcp, { earlyData: false });
+conformance('ssh over TCP', pairsOver(trustedSsh()).tcp);

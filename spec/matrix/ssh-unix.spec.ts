@@ -2,4 +2,4 @@ import { conformance } from 'rxmux/conformance';
 import { pairsOver } from '../support/pairs.js';
 import { trustedSsh } from '../support/ssh.js';
 
-conformance('ssh over a unix socket', pairsOver(trustedSsh()).unix, { earlyData: false });
+conformance('ssh over a unix socket', pairsOver(trustedSsh()).unix);

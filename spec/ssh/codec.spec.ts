@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { StreamError } from '../../lib/core/errors.js';
 import { toHeaders } from '../../lib/core/headers.js';
 import {
+  decodeFirst,
   decodeHeaders,
   encodeFields,
   encodeHeaders,
@@ -118,13 +119,16 @@ describe('messages as they stand on the wire', () => {
 
 const bounds = {
   maxHeaders: 4,
-  maxHeaderBlockBytes: 200,
+  maxHeaderBlockBytes: 100,
   maxHeaderNameBytes: 10,
   maxHeaderValueBytes: 20,
 } as const;
 
-const decoded = (block: Uint8Array): readonly string[] | StreamError =>
-  decodeHeaders(new PayloadReader(block), bounds);
+const decoded = (block: Uint8Array): readonly string[] | StreamError => {
+  const reader = new PayloadReader(block);
+  const headers = decodeHeaders(reader, bounds);
+  return StreamError.is(headers) ? headers : reader.last(headers);
+};
 
 describe('header blocks', () => {
   it('are a number, and strings in turn', () => {
@@ -142,7 +146,7 @@ describe('header blocks', () => {
     'four billion headers': encodeFields([2 ** 32 - 1]),
     'a long name': encodeFields([1, 'elevenchars', '']),
     'a long value': encodeFields([1, 'a', 'x'.repeat(21)]),
-    'a long block': encodeFields([1, 'a', 'x'.repeat(300)]),
+    'a long block': encodeFields([4, ...Array.from({ length: 8 }, () => 'x'.repeat(9))]),
   };
   it.each(Object.entries(tooMuch))('with %s refuse the stream', (_name, block) => {
     expect(decoded(block)).toMatchObject({ code: 'limit', remote: true });
@@ -170,6 +174,35 @@ describe('header blocks', () => {
       }),
     );
   });
+});
+
+describe('first data', () => {
+  const first = (bytes: string): unknown => {
+    const data = decodeFirst(new PayloadReader(hex(bytes)));
+    return data && [data.end, ascii(data.bytes)];
+  };
+
+  it('is whether that was all, and bytes, or nothing at all', () => {
+    expect(first('')).toBeNull();
+    expect(first('00 00000005 68656c6c6f')).toEqual([false, 'hello']);
+    expect(first('01 00000005 68656c6c6f')).toEqual([true, 'hello']);
+    expect(first('01 00000000')).toEqual([true, '']);
+  });
+
+  it('stands behind the headers', () => {
+    const reader = new PayloadReader(
+      encodeFields([1, 'a', '1', true, { string: new TextEncoder().encode('x') }]),
+    );
+    expect(decodeHeaders(reader, bounds)).toEqual(['a', '1']);
+    expect(decodeFirst(reader)).toEqual({ end: true, bytes: Uint8Array.of(120) });
+  });
+
+  it.each(['00', '01 00000001', '01 00000000 00'])(
+    'that is not of its form ends the connection: %s',
+    (bytes) => {
+      expect(() => first(bytes)).toThrow(StreamError);
+    },
+  );
 });
 
 describe('standard channels', () => {

@@ -70,9 +70,13 @@ export class RawPeer {
 
   /** The next message of a type, other than those of keepalive. */
   async next(type: number): Promise<PayloadReader> {
+    return new PayloadReader(await this.nextPayload(type), 1);
+  }
+
+  async nextPayload(type: number): Promise<Uint8Array> {
     for (;;) {
       const at = this.received.findIndex((payload) => payload[0] === type);
-      if (at >= 0) return new PayloadReader(this.received.splice(at, 1)[0] as Uint8Array, 1);
+      if (at >= 0) return this.received.splice(at, 1)[0] as Uint8Array;
       if (this.closed) throw new Error(`the connection closed before message ${type} came`);
       await new Promise<void>((resolve) => this.#waiting.push(resolve));
     }
