@@ -170,7 +170,7 @@ export class SpdyReader implements SpdyHandler {
     const { peer, transmitter } = this.#session;
     peer.fault('settings');
     for (const { id, value } of entries) {
-      if (id === SETTINGS_OF_OURS) this.#wire.losesUnread = false;
+      if (id === SETTINGS_OF_OURS) this.#wire.peerIsOurs = true;
       if (id === SETTINGS_MAX_CONCURRENT_STREAMS) transmitter.allowOpen(value);
       if (id !== SETTINGS_INITIAL_WINDOW_SIZE || this.#wire.flowControl === 'off') continue;
       if (value > MAX_WINDOW_BYTES) throw flowControl(`the peer set windows of ${value} bytes`);

@@ -66,12 +66,10 @@ export class SpdyWire implements Wire {
   readonly name = 'spdy/3.1';
   readonly features: ProviderFeatures;
   readonly mergesData = false;
-  /** Go drops DATA before the SYN_REPLY, and says nothing. */
-  readonly dataBeforeReply = false;
   /** Go reads nothing after a GOAWAY. */
   readonly goAwayLast = true;
-  /** Go may take a reset for an end that comes before what its application has not read yet. */
-  losesUnread = true;
+  /** It has shown the setting that only ours have: it does as the specification says where Go does not. */
+  peerIsOurs = false;
   readonly flowControl: FlowControl;
   readonly #session: Session;
   readonly #parser: SpdyParser;
@@ -93,6 +91,16 @@ export class SpdyWire implements Wire {
     this.#parser = new SpdyParser(new SpdyReader(session, this), limits);
     // The engine has measured headers before they come here.
     this.#encoder = new HeaderBlockEncoder({ maxHeaderBlockBytes: Number.POSITIVE_INFINITY });
+  }
+
+  /** Go drops DATA before the SYN_REPLY, and says nothing. */
+  get dataBeforeReply(): boolean {
+    return this.peerIsOurs;
+  }
+
+  /** Go may take a reset for an end that comes before what its application has not read yet. */
+  get losesUnread(): boolean {
+    return !this.peerIsOurs;
   }
 
   get framesDone(): number {

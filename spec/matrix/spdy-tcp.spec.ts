@@ -2,4 +2,4 @@ import { conformance } from 'rxmux/conformance';
 import { spdy } from 'rxmux/spdy';
 import { pairsOver } from '../support/pairs.js';
 
-conformance('spdy over TCP', pairsOver(spdy).tcp, { earlyData: false });
+conformance('spdy over TCP', pairsOver(spdy).tcp);

@@ -61,6 +61,16 @@ describe('DATA before the SYN_REPLY is dropped by Go', () => {
     expect([written.state, sending.state, peer.bytes(1)]).toEqual(['resolved', 'resolved', 9]);
   });
 
+  it('but not to peers of ours', async () => {
+    const peer = new ScriptedPeer('client');
+    await peer.say(settings({ id: SETTINGS_OF_OURS, flags: 0, value: 1 }));
+    const sending = fate(peer.provider.newStream().send('hello'));
+    await settled();
+    const names = peer.names();
+    expect(names.slice(names.indexOf('SYN_STREAM'))).toEqual(['SYN_STREAM', 'DATA']);
+    expect([peer.bytes(1), peer.all('DATA', 1).at(-1)?.flags, sending.state]).toEqual([5, 1, 'resolved']);
+  });
+
   it('so an end without data goes with the SYN_STREAM, and one with data waits', async () => {
     const peer = new ScriptedPeer('client');
     void peer.provider.newStream().end();
