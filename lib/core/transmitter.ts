@@ -242,37 +242,29 @@ export class Transmitter {
     const wire = this.#wire;
     const prelude = !stream.announced || stream.answer === 'ready';
     const ahead = this.#ahead(stream);
-    const merges = wire.mergesData || ahead > 0;
     // There is no window yet: as much as goes now, and no more.
     if (ahead > 0) outbox.credit(Math.min(outbox.queued, ahead, quantum));
     let bytes = this.#mayMove(stream, prelude ? Math.min(quantum, preludeBytes) : quantum);
+    if (prelude && ahead === 0 && !wire.mergesData) bytes = 0;
     const wantsEnd = this.#wantsEnd(stream);
     let end = wantsEnd && bytes === outbox.queued && outbox.trailers === null;
     if (wire.endsApart && ahead === 0 && (prelude || bytes > 0)) end = false;
-    let written = false;
     if (!stream.announced) {
       stream.announced = true;
       this.#open++;
-      if (!merges) bytes = 0;
-      end &&= bytes === outbox.queued;
       wire.open(stream, bytes, end);
-      written = true;
     } else if (stream.answer === 'ready') {
       stream.answer = 'written';
-      if (!wire.mergesData) bytes = 0;
-      end &&= bytes === outbox.queued;
       wire.accept(stream, stream.replyHeaders, bytes, end);
-      written = true;
     } else if (bytes > 0 || (end && this.#mayEnd(stream))) {
       wire.data(stream, bytes, end);
-      written = true;
-    }
+    } else end = false;
     if (bytes > 0) {
       this.credit -= bytes;
       this.bytesOut += bytes;
       outbox.moving(bytes).moveTo(this.writer, bytes);
     }
-    if (written && end) stream.localEnded();
+    if (end) stream.localEnded();
     else if (wantsEnd && outbox.trailers !== null && outbox.queued === 0 && this.#mayEnd(stream)) {
       wire.trailers(stream, outbox.trailers);
       stream.localEnded();
