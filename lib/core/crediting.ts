@@ -36,8 +36,6 @@ export interface CreditingHost {
   roundTrip(): number;
   /** Credit is due: it goes with the next batch. */
   creditDue(): void;
-  /** Writes the frame; id 0 is the connection. */
-  sendCredit(id: number, bytes: number): void;
   tellStall(stream: CoreStream, type: 'stall' | 'resume', side: 'send' | 'receive'): void;
 }
 
@@ -123,7 +121,7 @@ export class Crediting {
     const bytes = this.#early.connectionWindow ? this.#owed(this.#connection, streams.length > 0) : 0;
     if (bytes > 0) {
       this.#connection.grant(bytes);
-      this.#host.sendCredit(0, bytes);
+      this.#host.wire.credit(0, bytes);
     }
     if (streams.length === 0) return;
     this.#due = [];
@@ -221,7 +219,7 @@ export class Crediting {
     const bytes = this.#owed(window);
     if (bytes === 0) return;
     window.grant(bytes);
-    this.#host.sendCredit(stream.id, bytes);
+    this.#host.wire.credit(stream.id, bytes);
     if (!stream.readStalled) return;
     stream.readStalled = false;
     this.#host.tellStall(stream, 'resume', 'receive');

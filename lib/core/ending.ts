@@ -8,7 +8,7 @@ import type { Wire } from './wire.js';
 /** What the end of a connection asks of it. */
 export interface EndingHost {
   readonly limits: LimitValues;
-  readonly openStreams: number;
+  readonly streams: ReadonlyMap<number, unknown>;
   readonly isEstablished: boolean;
   readonly wire: Wire;
   /** Warns the peer, where the wire can; gives when it has heard. */
@@ -83,7 +83,7 @@ export class Ending {
 
   /** After a go-away, the last stream takes the connection with it. */
   drained(): void {
-    if (this.isOver || this.#ending || this.#host.openStreams > 0) return;
+    if (this.isOver || this.#ending || this.#host.streams.size > 0) return;
     if (!this.isGoingAway && !this.peerIsGoingAway) return;
     if (this.isWarning && !this.peerIsGoingAway) return;
     this.#ending = true;
@@ -121,9 +121,10 @@ export class Ending {
 
   /** The peer's side of the transport has ended. */
   transportEnded(): void {
-    const { openStreams, isEstablished, wire, limits } = this.#host;
+    const { streams, isEstablished, wire, limits } = this.#host;
     if (this.isOver) this.#transport.end();
-    else if (openStreams > 0) this.#lose(`the connection ended with ${openStreams} streams open`, undefined);
+    else if (streams.size > 0)
+      this.#lose(`the connection ended with ${streams.size} streams open`, undefined);
     else if (!isEstablished)
       this.#lose('the connection ended before the peer had said what it speaks', undefined);
     else if (wire.isMidFrame) this.#lose('the connection ended in the middle of a frame', undefined);
@@ -137,10 +138,10 @@ export class Ending {
 
   transportClosed(error: unknown): void {
     this.#cancel();
-    const { openStreams } = this.#host;
+    const { size } = this.#host.streams;
     if (this.isOver) return;
-    if (this.#ending && openStreams === 0) this.#settle(null);
-    else this.#lose(`the connection was lost with ${openStreams} streams open`, error);
+    if (this.#ending && size === 0) this.#settle(null);
+    else this.#lose(`the connection was lost with ${size} streams open`, error);
   }
 
   /** Counts what still arrives after the end. */

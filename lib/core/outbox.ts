@@ -315,8 +315,10 @@ export class Outbox {
   }
 
   #settleRoom(waiters: RoomWaiter[]): void {
-    const ready = waiters.filter((waiter) => this.#hasRoomFor(waiter.bytes));
-    if (ready.length === 0) return;
+    const isReady = ({ bytes }: RoomWaiter): boolean => this.#hasRoomFor(bytes);
+    // Most often nobody is: the streams of a busy connection are asked again and again.
+    if (!waiters.some(isReady)) return;
+    const ready = waiters.filter(isReady);
     this.#room = ready.length === waiters.length ? null : waiters.filter((waiter) => !ready.includes(waiter));
     for (const waiter of ready) waiter.resolve();
   }

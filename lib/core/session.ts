@@ -313,10 +313,6 @@ export class Session
     this.transmitter.schedule();
   }
 
-  sendCredit(id: number, bytes: number): void {
-    this.wire.credit(id, bytes);
-  }
-
   roundTrip(): number {
     const pings = this.pings;
     if (Number.isNaN(pings.rtt) && !pings.isPending && this.wire.features.ping) void pings.ping();
@@ -335,10 +331,6 @@ export class Session
   tellStall(stream: CoreStream, type: 'stall' | 'resume', side: 'send' | 'receive'): void {
     const { slot } = this.#events;
     if (slot !== null) slot.next({ type, stream, at: this.now(), side });
-  }
-
-  get openStreams(): number {
-    return this.streams.size;
   }
 
   finish(): void {

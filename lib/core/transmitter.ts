@@ -139,9 +139,7 @@ export class Transmitter {
   }
 
   mayTake(stream: CoreStream, bytes: number): boolean {
-    if (this.#blocked) return false;
-    // Those that have to wait for more than the reserve must not stop the others.
-    if (this.#queued >= this.#host.limits.queueBytes && this.credit > this.reserve) return false;
+    if (this.#blocked || this.#isFull) return false;
     // Any room will do: the peer may take back what it had widened the connection's window by.
     return bytes === 0 || this.#hasShare(stream);
   }
@@ -285,6 +283,11 @@ export class Transmitter {
     );
   }
 
+  /** Enough is queued. Streams that have to wait for more than the reserve must not stop the others. */
+  get #isFull(): boolean {
+    return this.#queued >= this.#host.limits.queueBytes && this.credit > this.reserve;
+  }
+
   /** How much of the connection's credit a stream may use. */
   #share({ outbox }: CoreStream): number {
     const { credit, reserve } = this;
@@ -336,7 +339,8 @@ export class Transmitter {
   #unpark(): void {
     for (const stream of this.#parked) {
       if (this.#blocked) return;
-      stream.outbox.settle();
+      // With thousands of them, most would be asked for nothing.
+      if (!this.#isFull) stream.outbox.settle();
       if (this.#hasWork(stream)) {
         this.#scheduler.add(stream);
         this.schedule();

@@ -438,7 +438,7 @@ export class SshReader implements SshHandler {
   // ------------------------------------------------------------------ the connection
 
   disconnect(reason: number, description: string): void {
-    const isGraceful = reason === DISCONNECT_BY_APPLICATION && this.#session.openStreams === 0;
+    const isGraceful = reason === DISCONNECT_BY_APPLICATION && this.#session.streams.size === 0;
     const said = description === '' ? '' : `: ${description}`;
     const message = `the peer ended the connection (reason ${reason})${said}`;
     const error = new StreamError('closed', message, { remote: true, wireCode: reason });
