@@ -424,9 +424,6 @@ export class CoreStream implements Stream, Entry, InboxOwner, OutboxOwner {
   }
 
   outboxMayTake(bytes: number): boolean {
-    if (this.origin === 'remote') {
-      if (this.answer === 'none' || this.answer === 'promised') return false;
-    } else if (!(this.#answered || this.outbox.isConfirmed || this.#host.wire.dataBeforeReply)) return false;
     return this.#host.transmitter.mayTake(this, bytes);
   }
 

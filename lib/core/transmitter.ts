@@ -139,7 +139,7 @@ export class Transmitter {
   }
 
   mayTake(stream: CoreStream, bytes: number): boolean {
-    if (this.#blocked || this.#isFull) return false;
+    if (this.#blocked || this.#isFull || !this.#mayEnd(stream)) return false;
     // Any room will do: the peer may take back what it had widened the connection's window by.
     return bytes === 0 || this.#hasShare(stream);
   }
