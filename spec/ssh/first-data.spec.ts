@@ -240,6 +240,14 @@ describe('first data', () => {
     expect((await peer.fate()).message).toContain('sent 1 bytes into a window of 0');
   });
 
+  it('does not make its own window smaller', async () => {
+    const peer = await rawPeer({ windowBytes: 128 * KiB, receiveBudgetBytes: 256 * KiB });
+    open(peer, 0, false, string(filled(2048)));
+    const stream = (await accepted(peer.server)).accept();
+    await peer.next(wire.MSG_CHANNEL_OPEN_CONFIRMATION);
+    expect(stream.stats.receiveWindow).toBe(126 * KiB);
+  });
+
   it('counts for the connection, so that later windows are smaller', async () => {
     const peer = await rawPeer({ windowBytes: 128 * KiB, receiveBudgetBytes: 256 * KiB });
     for (let number = 0; number < 60; number++) open(peer, number, true, string(filled(2048)));
