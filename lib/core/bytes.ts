@@ -40,7 +40,7 @@ export function join(chunks: readonly Uint8Array[]): Uint8Array {
 
 /** Whether `head` begins with `prefix`; undefined if it is as yet too short to tell. */
 export function startsWith(head: Uint8Array, prefix: Uint8Array): boolean | undefined {
-  const length = Math.min(head.byteLength, prefix.byteLength);
-  for (let at = 0; at < length; at++) if (head[at] !== prefix[at]) return false;
-  return length === prefix.byteLength ? true : undefined;
+  const start = head.subarray(0, prefix.byteLength);
+  if (!start.every((byte, at) => byte === prefix[at])) return false;
+  return start.byteLength === prefix.byteLength || undefined;
 }

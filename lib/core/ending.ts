@@ -2,7 +2,7 @@ import type { Transport } from '../api.js';
 import type { Clock } from './clock.js';
 import { StreamError } from './errors.js';
 import type { LimitValues } from './limits.js';
-import { microtask } from './promises.js';
+import { endOfTurn } from './promises.js';
 import type { Wire } from './wire.js';
 
 /** What the end of a connection asks of it. */
@@ -88,7 +88,7 @@ export class Ending {
     if (this.isWarning && !this.peerIsGoingAway) return;
     this.#ending = true;
     // After this turn, so that what is being said in it is sent.
-    microtask(() => {
+    endOfTurn(() => {
       if (this.isOver) return;
       if (this.isGoingAway && this.#host.wire.goAwayLast) this.#host.sayGoAway(null);
       this.#host.finish();
@@ -123,11 +123,9 @@ export class Ending {
   transportEnded(): void {
     const { streams, isEstablished, wire, limits } = this.#host;
     if (this.isOver) this.#transport.end();
-    else if (streams.size > 0)
-      this.#lose(`the connection ended with ${streams.size} streams open`, undefined);
-    else if (!isEstablished)
-      this.#lose('the connection ended before the peer had said what it speaks', undefined);
-    else if (wire.isMidFrame) this.#lose('the connection ended in the middle of a frame', undefined);
+    else if (streams.size > 0) this.#lose(`the connection ended with ${streams.size} streams open`);
+    else if (!isEstablished) this.#lose('the connection ended before the peer had said what it speaks');
+    else if (wire.isMidFrame) this.#lose('the connection ended in the middle of a frame');
     else {
       this.#host.finish();
       this.#settle(null);
@@ -170,7 +168,7 @@ export class Ending {
     this.#cancelWarning = null;
   }
 
-  #lose(message: string, cause: unknown): void {
+  #lose(message: string, cause?: unknown): void {
     this.#settle(new StreamError('closed', message, { remote: true, cause }));
     this.#transport.destroy();
   }

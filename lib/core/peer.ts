@@ -29,6 +29,7 @@ export interface PeerHost extends StreamHost {
   /** The id of the next stream that we open. */
   readonly nextId: number;
   sendRefusalOf(id: number, code: Reason, reason: string, headers: StreamHeaders): void;
+  tellGoAway(lastId: number, remote: boolean): void;
   tellStall(stream: CoreStream, type: 'stall' | 'resume', side: 'send' | 'receive'): void;
 }
 
@@ -250,8 +251,8 @@ export class Peer {
 
   /** The peer takes no stream above `lastId` any more; with an error, it has given up altogether. */
   goesAway(lastId: number, error: StreamError | null): void {
-    const { events, ending, streams } = this.#host;
-    if (events !== null) events.next({ type: 'goaway', at: this.#host.now(), remote: true, lastId });
+    const { ending, streams } = this.#host;
+    this.#host.tellGoAway(lastId, true);
     if (ending.peerIsGoingAway) this.fault('useless');
     if (error === null) ending.peerGoAway(null);
     for (const stream of [...streams.values()]) {

@@ -55,12 +55,26 @@ export function microtask(task: () => void): void {
   void done.then(task);
 }
 
+type NodeLike = {
+  readonly process?: { readonly versions?: { readonly node?: string }; nextTick(task: () => void): void };
+};
+const { process } = globalThis as NodeLike;
+
+/**
+ * Calls `task` when all that follows in this turn has happened, however many promises are in between. Where nobody can
+ * tell (browsers, where bundlers put a timer in the place of `nextTick`), only the first of them is waited for.
+ */
+export function endOfTurn(task: () => void): void {
+  microtask(process?.versions?.node ? () => process.nextTick(task) : task);
+}
+
 /** `promise`, or the signal's reason if that comes first; then `task` is called. Leaves no listener behind. */
 export function abortable<T>(
   promise: Promise<T>,
-  signal: AbortSignal,
+  signal: AbortSignal | undefined,
   task: () => void = ignore,
 ): Promise<T> {
+  if (signal === undefined) return promise;
   return new Promise((resolve, reject) => {
     const forget = onAbort(signal, (reason) => {
       task();

@@ -156,18 +156,13 @@ export class Session
 
   ping(options?: { signal?: AbortSignal }): Promise<number>;
   ping(options: { signal?: AbortSignal } = {}): Promise<number> {
-    const { signal } = options;
-    const answer = this.pings.ping();
-    return handled(signal === undefined ? answer : abortable(answer, signal));
+    return handled(abortable(this.pings.ping(), options.signal));
   }
 
   close(options: { signal?: AbortSignal } = {}): Promise<void> {
     const { signal } = options;
     this.#beginClose();
-    const { promise } = this.#closed;
-    return handled(
-      signal === undefined ? promise : abortable(promise, signal, () => this.abort(signal.reason)),
-    );
+    return handled(abortable(this.#closed.promise, signal, () => this.abort(signal?.reason)));
   }
 
   abort(reason?: unknown): void {
@@ -328,6 +323,11 @@ export class Session
     if (bytes > this.limits.maxAnswerBytes) this.#receiver.pause(pausedForAnswers);
   }
 
+  tellGoAway(lastId: number, remote: boolean): void {
+    const { slot } = this.#events;
+    if (slot !== null) slot.next({ type: 'goaway', at: this.now(), remote, lastId });
+  }
+
   tellStall(stream: CoreStream, type: 'stall' | 'resume', side: 'send' | 'receive'): void {
     const { slot } = this.#events;
     if (slot !== null) slot.next({ type, stream, at: this.now(), side });
@@ -341,7 +341,7 @@ export class Session
     if (this.wire.warn === undefined) return null;
     this.transmitter.announceAll();
     const heard = this.wire.warn();
-    if (heard !== null) this.#tellGoAway(this.limits.maxStreamId);
+    if (heard !== null) this.tellGoAway(this.limits.maxStreamId, false);
     return heard;
   }
 
@@ -349,7 +349,7 @@ export class Session
     if (error === null) this.transmitter.announceAll();
     const lastId = this.peer.goAway();
     this.wire.goAway(lastId, error);
-    this.#tellGoAway(lastId);
+    this.tellGoAway(lastId, false);
     if (error === null) this.transmitter.schedule();
     else this.transmitter.finish();
   }
@@ -388,11 +388,6 @@ export class Session
     if (stream.discarded <= discardBytes) return;
     const message = `stream ${stream.id}: more than ${discardBytes} bytes came after its reader had stopped`;
     stream.reset('cancel', new StreamError('limit', message));
-  }
-
-  #tellGoAway(lastId: number): void {
-    const { slot } = this.#events;
-    if (slot !== null) slot.next({ type: 'goaway', at: this.now(), remote: false, lastId });
   }
 
   /** Why no stream can be opened now, or null. */

@@ -270,7 +270,7 @@ export class CoreStream implements Stream, Entry, InboxOwner, OutboxOwner {
       const taken = takeFrom(this.outbox, source, options);
       if (taken !== null) await taken;
       const sent = options.end === false ? this.outbox.sent() : this.end();
-      await (signal === undefined ? sent : abortable(sent, signal));
+      await abortable(sent, signal);
     } catch (error) {
       // What the stream itself failed with needs no second reset.
       if (error !== this.outbox.error && !this.isOver) {

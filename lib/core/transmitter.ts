@@ -2,7 +2,7 @@ import type { Transport } from '../api.js';
 import { Fifo } from './fifo.js';
 import { FrameWriter } from './frame-writer.js';
 import type { LimitValues } from './limits.js';
-import { microtask } from './promises.js';
+import { endOfTurn } from './promises.js';
 import { Scheduler } from './scheduler.js';
 import type { CoreStream } from './stream.js';
 import { maxCredit, trickle } from './window.js';
@@ -34,7 +34,7 @@ export interface TransmitterHost {
 }
 
 /**
- * The sending side of a connection. Whatever happens in one turn is put into frames together, in one microtask at its
+ * The sending side of a connection. Whatever happens in one turn is put into frames together, at its
  * end: control frames first, then openings in the order of their ids, then data by urgency and in turns.
  */
 export class Transmitter {
@@ -90,7 +90,7 @@ export class Transmitter {
     if (this.#scheduled || this.#over) return;
     this.#scheduled = true;
     if (this.#blocked) this.#host.answersWaiting(this.writer.bytes);
-    microtask(this.#flush);
+    endOfTurn(this.#flush);
   }
 
   open(stream: CoreStream): void {

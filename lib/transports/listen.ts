@@ -117,9 +117,7 @@ class NodeListener implements Listener {
 
   close(options: { signal?: AbortSignal } = {}): Promise<void> {
     const { signal } = options;
-    const result = this.#close();
-    if (signal === undefined) return handled(result);
-    return handled(abortable(result, signal, () => this.#abort(signal.reason)));
+    return handled(abortable(this.#close(), signal, () => this.#abort(signal?.reason)));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -20,7 +20,8 @@ export function memoryPair(): [Transport, Transport] {
 class MemoryTransport implements Transport {
   readonly local: string;
   readonly remote: string;
-  peer: MemoryTransport | null = null;
+  /** Given right after it is made. */
+  peer!: MemoryTransport;
   #handlers: Handlers | null = null;
   /** What the peer wrote and we have not delivered. */
   readonly #incoming: Uint8Array[] = [];
@@ -45,7 +46,7 @@ class MemoryTransport implements Transport {
 
   write(chunks: readonly Uint8Array[]): boolean {
     const { peer } = this;
-    if (peer === null || this.#weEnded || this.#closed || peer.#closed) return true;
+    if (this.#weEnded || this.#closed || peer.#closed) return true;
     for (const chunk of chunks) {
       // Each end may do what it likes with its bytes, as on any other transport.
       peer.#incoming.push(chunk.slice());
@@ -68,10 +69,8 @@ class MemoryTransport implements Transport {
   end(): void {
     if (this.#weEnded || this.#closed) return;
     this.#weEnded = true;
-    const { peer } = this;
-    if (peer === null) return;
-    peer.#peerEnded = true;
-    peer.#schedule();
+    this.peer.#peerEnded = true;
+    this.peer.#schedule();
   }
 
   destroy(error?: unknown): void {
@@ -79,7 +78,7 @@ class MemoryTransport implements Transport {
     this.#close(error);
     const { peer } = this;
     // The peer notices in a later turn, after what was written before.
-    if (peer !== null && !peer.#closed) systemClock.soon(() => peer.#lose());
+    if (!peer.#closed) systemClock.soon(() => peer.#lose());
   }
 
   #close(error: unknown): void {
@@ -117,29 +116,23 @@ class MemoryTransport implements Transport {
       this.#incomingBytes -= chunk.byteLength;
       this.#handlers?.onData(chunk);
     }
-    if (this.#incomingBytes < highWaterBytes / 2) this.peer?.drained();
+    if (this.#incomingBytes < highWaterBytes / 2) this.peer.#drained();
     if (this.#incoming.length > 0 || !this.#peerEnded || this.#endDelivered || this.#paused || this.#closed)
       return;
     this.#endDelivered = true;
     this.#handlers?.onEnd();
-    if (this.#weEnded && !this.#closed) this.#finish();
+    this.#finish();
+    this.peer.#finish();
   }
 
-  /** Both directions have ended. */
+  /** Closes once both directions have ended. */
   #finish(): void {
-    this.#close(undefined);
-    this.peer?.finished();
+    if (this.#weEnded && this.#endDelivered && !this.#closed) this.#close(undefined);
   }
 
-  // ---- from the other end
-
-  drained(): void {
+  #drained(): void {
     if (!this.#needsDrain) return;
     this.#needsDrain = false;
     this.#handlers?.onDrain();
-  }
-
-  finished(): void {
-    if (this.#endDelivered && !this.#closed) this.#close(undefined);
   }
 }

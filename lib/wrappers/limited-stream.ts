@@ -96,7 +96,7 @@ export class LimitedStream extends ForwardingStream {
     }
     this.#isReading = true;
     try {
-      await (signal === undefined ? paused : abortable(paused, signal));
+      await abortable(paused, signal);
     } finally {
       this.#isReading = false;
     }

@@ -368,7 +368,7 @@ class SpanProvider implements Span {
     const all = Promise.allSettled([...closing, this.closed]).then((ends) => {
       for (const end of ends) if (end.status === 'rejected') throw end.reason;
     });
-    return handled(signal === undefined ? all : abortable(all, signal, () => this.abort(signal.reason)));
+    return handled(abortable(all, signal, () => this.abort(signal?.reason)));
   }
 
   abort(reason?: unknown): void {

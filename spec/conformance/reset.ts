@@ -198,7 +198,7 @@ function stopCases(check: Check): void {
 
   check('6. read() takes a part and stops nothing', async (ends) => {
     const { a, b } = await link(ends);
-    const sending = a.send(new Supply(1000, 40_000).async());
+    const sending = a.send(new Supply(1000, 1_000_000).async());
     expect((await take(b, 1000)).byteLength).toBeGreaterThanOrEqual(1000);
     await pause(5);
     expect(a.state).not.toBe('reset');

@@ -213,6 +213,7 @@ describe('HEADERS', () => {
     await peer.say(peer.synStream(1));
     const stream = (await take(peer)).accept();
     await stream.write('x');
+    await settled();
     await stream.end();
     expect(peer.all('HEADERS')).toEqual([]);
     expect(peer.heard.at(-1)).toMatchObject({ name: 'DATA', flags: 1, bytes: 0 });
