@@ -2,6 +2,7 @@
  * The public contract: the interfaces that applications, wrappers and protocols share.
  * Types only; the files beside this one implement them.
  */
+/// <reference lib="esnext.disposable" preserve="true" />
 import type { Observable, Observer } from 'rxjs';
 
 // ------------------------------------------------------------------ bytes

@@ -2,6 +2,7 @@ import { StreamError } from './errors.js';
 import type { LimitValues } from './limits.js';
 import { microtask } from './promises.js';
 import type { CoreStream } from './stream.js';
+import type { Transmitter } from './transmitter.js';
 import { grownWindow, ReceiveWindow, trickle } from './window.js';
 import type { Wire } from './wire.js';
 
@@ -28,14 +29,13 @@ export interface CreditingHost {
   /** The peer keeps to no windows, as far as we know. */
   readonly windowless: boolean;
   readonly wire: Wire;
+  readonly transmitter: Transmitter;
   now(): number;
   /** Too much is unread: nothing more is read until `resumeReading`. */
   pauseReading(): void;
   resumeReading(): void;
   /** The last round trip, or NaN; unknown, it is asked for. */
   roundTrip(): number;
-  /** Credit is due: it goes with the next batch. */
-  creditDue(): void;
   tellStall(stream: CoreStream, type: 'stall' | 'resume', side: 'send' | 'receive'): void;
 }
 
@@ -99,14 +99,14 @@ export class Crediting {
     if (stream.remoteOver || stream.creditDue || this.#owed(stream.inbox.window) === 0) return;
     stream.creditDue = true;
     this.#due.push(stream);
-    this.#host.creditDue();
+    this.#host.transmitter.schedule();
   }
 
   /** Bytes are gone, of whatever stream: the connection has room for others. */
   dropped(bytes: number): void {
     this.#connection.unread -= bytes;
     this.#takeBack();
-    if (this.#owed(this.#connection) > 0) this.#host.creditDue();
+    if (this.#owed(this.#connection) > 0) this.#host.transmitter.schedule();
     if (!this.#paused || this.#connection.unread >= this.#host.limits.receiveBudgetBytes) return;
     this.#paused = false;
     // Not within the reader's release, whose turn it still is.
@@ -164,7 +164,7 @@ export class Crediting {
     if (more > 0) {
       this.#lent += more;
       this.#connection.target += more;
-      this.#host.creditDue();
+      this.#host.transmitter.schedule();
     } else {
       this.#scarce = true;
       this.review();

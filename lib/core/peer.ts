@@ -90,13 +90,15 @@ export class Peer {
     if (id <= this.#lastId) throw violation(`the peer opened stream ${id} after ${this.#lastId}`);
     this.#lastId = id;
     if (ending.isOver) return null;
+    // Once we go away, only what is already under way is taken, if there is somebody to take it.
+    const takesNone = ending.isGoingAway && !(ending.isWarning && backlog.hasReader);
     if (id > this.#goAwayId) {
       this.fault('refusal');
       return null;
     }
     if (StreamError.is(headers)) {
       this.#refuse(id, reasonOf(headers), headers.message, 'error');
-    } else if (!this.#takesStreams || this.#openStreams >= limits.maxStreams) {
+    } else if (takesNone || this.#openStreams >= limits.maxStreams) {
       this.#refuse(id, 'refused', 'no more streams are taken', 'refusal');
     } else if (backlog.size >= limits.backlog) {
       this.#refuse(id, 'refused', 'too many streams wait to be accepted', 'refusal');
@@ -276,12 +278,6 @@ export class Peer {
   fault(fault: Fault): void {
     if (this.#host.ending.isOver || this.#faults.allow(fault, this.#host.now())) return;
     throw new StreamError('limit', `the peer sent too much that is of no use (${fault})`, { remote: true });
-  }
-
-  /** Once we go away, only what is already under way is taken, if there is somebody to take it. */
-  get #takesStreams(): boolean {
-    const { ending, backlog } = this.#host;
-    return !ending.isGoingAway || (ending.isWarning && backlog.hasReader);
   }
 
   #isOurs(id: number): boolean {

@@ -67,6 +67,7 @@ export class Session
   readonly pings: Pings;
   readonly backlog: Backlog<CoreStream>;
   readonly wire: Wire;
+  /** The peer's preface and first settings are here. */
   isEstablished = false;
   readonly #clock: Clock;
   readonly #receiver: Receiver;
@@ -161,7 +162,7 @@ export class Session
 
   close(options: { signal?: AbortSignal } = {}): Promise<void> {
     const { signal } = options;
-    this.#beginClose();
+    this.beginClose();
     return handled(abortable(this.#closed.promise, signal, () => this.abort(signal?.reason)));
   }
 
@@ -198,11 +199,6 @@ export class Session
     return this.#frames.slot;
   }
 
-  /** The peer's preface and first settings are here. */
-  established(): void {
-    this.isEstablished = true;
-  }
-
   // ------------------------------------------------------------------ from the streams
 
   get events(): Subject<ProviderEvent> | null {
@@ -216,7 +212,6 @@ export class Session
 
   thirsty(stream: CoreStream): void {
     this.transmitter.thirsty(stream);
-    if (!stream.stalled && stream.outbox.isNearEdge && !this.transmitter.isBlocked) this.stalled(stream);
   }
 
   dropped(stream: CoreStream, bytes: number): void {
@@ -236,6 +231,9 @@ export class Session
 
   sendReset(stream: CoreStream, code: Reason, reason: string): void {
     if (!stream.announced || this.ending.isOver) return;
+    // What was written in this turn goes ahead, as it would have in another.
+    if (stream.outbox.queued > 0) this.transmitter.flush();
+    if (stream.isOver) return;
     this.wire.reset(stream.id, code, reason);
     this.transmitter.schedule();
   }
@@ -304,19 +302,10 @@ export class Session
     this.crediting.write();
   }
 
-  creditDue(): void {
-    this.transmitter.schedule();
-  }
-
   roundTrip(): number {
     const pings = this.pings;
     if (Number.isNaN(pings.rtt) && !pings.isPending && this.wire.features.ping) void pings.ping();
     return pings.rtt;
-  }
-
-  stalled(stream: CoreStream): void {
-    stream.stalled = true;
-    this.tellStall(stream, 'stall', 'send');
   }
 
   answersWaiting(bytes: number): void {
@@ -358,10 +347,6 @@ export class Session
     this.ending.fail(error);
   }
 
-  closeIdle(): void {
-    this.#beginClose();
-  }
-
   timeOut(stream: CoreStream, message: string): void {
     this.sendReset(stream, 'timeout', message);
     if (stream.origin === 'remote') this.backlog.remove(stream);
@@ -401,7 +386,7 @@ export class Session
     const { takesNone } = this.wire;
     if (takesNone) return new StreamError('refused', takesNone, { remote: true, reset: 'refused' });
     if (this.nextId <= this.limits.maxStreamId) return null;
-    this.#beginClose();
+    this.beginClose();
     return new StreamError('limit', `this connection has used up its ids: ${this.nextId} is too high`, {
       retryable: true,
     });
@@ -432,7 +417,8 @@ export class Session
     if (!this.transmitter.isBlocked) this.#receiver.resume(pausedForAnswers);
   }
 
-  #beginClose(): void {
+  /** Takes no more streams, and closes when the last one is over. */
+  beginClose(): void {
     for (const stream of this.backlog.withdrawAll()) if (!stream.isAnswered) stream.reject('refused');
     this.ending.close();
   }

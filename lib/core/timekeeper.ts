@@ -17,7 +17,7 @@ export interface Watched {
   /** The connection is to be given up. */
   giveUp(error: StreamError): void;
   /** No stream for `idleMs`. */
-  closeIdle(): void;
+  beginClose(): void;
   timeOut(stream: CoreStream, message: string): void;
 }
 
@@ -110,7 +110,7 @@ export class Timekeeper {
     if (watched.streams.size > 0) this.#idleSince = now;
     else if (isPast(now - this.#idleSince, limits.idleMs)) {
       this.#idleSince = now;
-      watched.closeIdle();
+      watched.beginClose();
     }
     watched.pings.expire(limits.deadMs);
     for (const stream of watched.streams.values()) this.#lookAt(stream, now);

@@ -25,8 +25,7 @@ export interface TransmitterHost {
   yieldTurn(): void;
   /** Adds the credit frames that are due to the batch. */
   writeCredit(): void;
-  /** A sending half has bytes and no window. */
-  stalled(stream: CoreStream): void;
+  tellStall(stream: CoreStream, type: 'stall' | 'resume', side: 'send' | 'receive'): void;
   /** Tells the peer that its bytes are not wanted any more. */
   sayStop(stream: CoreStream): void;
   /** Answers wait for a transport that does not take them: true once they are too many. */
@@ -114,6 +113,8 @@ export class Transmitter {
 
   thirsty(stream: CoreStream): void {
     this.#parked.add(stream);
+    // What is queued goes at the end of this turn, and then it is clear what the rest waits for.
+    if (stream.outbox.queued === 0 || stream.outbox.window <= 0) this.#lookForStall(stream);
   }
 
   queued(bytes: number): void {
@@ -270,7 +271,16 @@ export class Transmitter {
     if (this.#maySayStop(stream)) this.#host.sayStop(stream);
     outbox.settle();
     if (this.#hasWork(stream)) this.#scheduler.add(stream);
-    else if (outbox.queued > 0 && outbox.window <= 0 && !stream.stalled) this.#host.stalled(stream);
+    else this.#lookForStall(stream);
+  }
+
+  /** Less than it asks for is left of its window: what it waits for is the peer. */
+  #lookForStall(stream: CoreStream): void {
+    const { outbox } = stream;
+    if (stream.stalled || this.#blocked) return;
+    if (outbox.queued > 0 ? outbox.window > 0 : !(outbox.isThirsty && outbox.isNearEdge)) return;
+    stream.stalled = true;
+    this.#host.tellStall(stream, 'stall', 'send');
   }
 
   /** How much data of a stream may go now. */

@@ -37,7 +37,7 @@ export class FramerReader implements FrameHandler {
     const { initialWindow, connectionWindow, reserve = 0 } = settings;
     const least = reserve === 0 ? tinyCredit : trickle(reserve) >> 1;
     this.#tinyCredit = Math.min(tinyCredit, least, initialWindow >> 1, connectionWindow >> 1);
-    session.established();
+    session.isEstablished = true;
     session.peer.windows(settings.initialWindow);
     session.transmitter.reserve = reserve;
     session.peer.connectionWindow(settings.connectionWindow);

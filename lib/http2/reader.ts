@@ -279,7 +279,7 @@ export class Http2Reader implements FrameHandler {
         serverOpens = value === 1;
       }
     }
-    session.established();
+    session.isEstablished = true;
     if (first) this.#agree(serverOpens);
     this.#setWindows(windowBytes);
     if (first) peer.connectionWindow(START_WINDOW_BYTES);

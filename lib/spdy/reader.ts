@@ -233,7 +233,7 @@ export class SpdyReader implements SpdyHandler {
 
   /** A frame came: the peer speaks SPDY, whatever else is wrong with it. `size` is that of the whole frame. */
   #seen(type: number, flags: number, id: number, size: number): void {
-    this.#session.established();
+    this.#session.isEstablished = true;
     if (this.#session.frames !== null) this.#wire.tell('in', type, flags, id, size - FRAME_HEADER_BYTES);
   }
 

@@ -1,6 +1,15 @@
-import type { Protocol, Provider, ProviderOptions, Transport } from '../api.js';
+import type {
+  HeadersInit,
+  NewStreamOptions,
+  Protocol,
+  Provider,
+  ProviderOptions,
+  Stream,
+  Transport,
+} from '../api.js';
 import { startsWith } from '../core/bytes.js';
 import { Session, type SessionProfile } from '../core/session.js';
+import type { CoreStream } from '../core/stream.js';
 import { Forwards, type SshForward, type SshForwardTarget } from './forwards.js';
 import { MAX_WINDOW_BYTES } from './frames.js';
 import { knownNames } from './known-hosts.js';
@@ -37,6 +46,16 @@ interface Inside {
 }
 
 const insides: WeakMap<Provider, Inside> = new WeakMap();
+
+/** A stream that is a session has standard error and signals from the beginning, and not only once it is sent. */
+class SshConnection extends Session {
+  override newStream(headers?: HeadersInit, options?: NewStreamOptions): Stream {
+    const stream = super.newStream(headers, options);
+    if (!(stream as CoreStream).isOver) insides.get(this)?.wire.prepare(stream as CoreStream);
+    return stream;
+  }
+}
+
 const greeting = Uint8Array.from('SSH-', (character) => character.charCodeAt(0));
 
 /**
@@ -93,7 +112,10 @@ export function ssh(options: SshOptions): SshProtocol {
         },
       };
       // The link keeps the deadline for logins, and knows better what was missed.
-      const session = new Session(link, profile, { ...providerOptions, limits: { ...own, handshakeMs: 0 } });
+      const session = new SshConnection(link, profile, {
+        ...providerOptions,
+        limits: { ...own, handshakeMs: 0 },
+      });
       const [wire] = wires as [SshWire];
       const forwards = new Forwards(session, wire);
       wire.forwards = forwards;
@@ -118,9 +140,15 @@ export function loginOf(provider: Provider): SshLogin | undefined {
 }
 
 function insideOf(provider: Provider): Inside {
-  const inside = insides.get(provider);
-  if (inside !== undefined) return inside;
-  throw new TypeError('this provider is none of ssh(): wrappers are to be given what ssh() made');
+  for (
+    let one: Provider | undefined = provider;
+    one !== undefined;
+    one = (one as { readonly inner?: Provider }).inner
+  ) {
+    const inside = insides.get(one);
+    if (inside !== undefined) return inside;
+  }
+  throw new TypeError('this provider is none of ssh()');
 }
 
 function checkClient(options: SshOptions): void {

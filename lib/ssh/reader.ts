@@ -51,7 +51,7 @@ export class SshReader implements SshHandler {
   #unanswered: Channel[] = [];
   #nextRemoteId: number;
   #earned = 0;
-  /** Has anything been accepted by the peer: before that, a refusal may mean that it is no peer of ours. */
+  /** The peer has accepted a stream of our own kind: before that, a refusal may mean that it is no peer of ours. */
   #accepted = false;
 
   constructor(session: Session, wire: SshWire) {
@@ -156,7 +156,7 @@ export class SshReader implements SshHandler {
   openConfirmation(recipient: number, sender: number, window: number, maxPacket: number): void {
     const channel = this.#opening(recipient);
     if (maxPacket === 0) throw violation(`the peer accepted channel ${recipient} for packets of 0 bytes`);
-    this.#accepted = true;
+    this.#accepted ||= channel.isStream;
     channel.remote = sender;
     channel.isConfirmed = true;
     const stream = channel.stream as CoreStream;

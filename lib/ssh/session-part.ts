@@ -46,10 +46,16 @@ export interface SessionHost {
 
 const sessions: WeakMap<Stream, SshSession> = new WeakMap();
 
-/** The further parts of a stream that is a session. Anything else has none, and throws. */
+/** The further parts of a stream that is a session, through operators too. Anything else has none, and throws. */
 export function sessionOf(stream: Stream): SshSession {
-  const session = sessions.get(stream);
-  if (session !== undefined) return session;
+  for (
+    let one: Stream | undefined = stream;
+    one !== undefined;
+    one = (one as { readonly inner?: Stream }).inner
+  ) {
+    const session = sessions.get(one);
+    if (session !== undefined) return session;
+  }
   throw new TypeError(`${stream.label} is no session of SSH: it has no standard error, terminal or signals`);
 }
 

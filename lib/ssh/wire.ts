@@ -5,7 +5,7 @@ import { noHeaders } from '../core/headers.js';
 import type { Session } from '../core/session.js';
 import type { CoreStream } from '../core/stream.js';
 import type { HeadersUse, Reason, Wire } from '../core/wire.js';
-import { Channel, ChannelTable } from './channel.js';
+import { Channel, type ChannelKind, ChannelTable } from './channel.js';
 import { encodeFields, encodeHeaders, encodeMessage, type Field, readMessage, writeUint32 } from './codec.js';
 import type { Forwards } from './forwards.js';
 import {
@@ -81,6 +81,8 @@ export class SshWire implements Wire {
   readonly #session: Session;
   readonly #link: SshLink;
   readonly #reader: SshReader;
+  /** Channels of streams that are not sent yet. */
+  readonly #prepared: WeakMap<CoreStream, Channel> = new WeakMap();
 
   constructor(session: Session, link: SshLink, serve: readonly SshChannel[]) {
     this.#session = session;
@@ -89,7 +91,7 @@ export class SshWire implements Wire {
     this.#reader = new SshReader(session, this);
     link.tell({
       loggedIn: () => {
-        session.established();
+        session.isEstablished = true;
         session.transmitter.allowOpen(Number.POSITIVE_INFINITY);
       },
       failed: (error) => session.giveUp(error),
@@ -137,15 +139,22 @@ export class SshWire implements Wire {
     transmitter.allowOpen(0);
   }
 
+  /** What a stream of ours has beyond others is there before it is sent. */
+  prepare(stream: CoreStream): void {
+    if (!isSession(kindOf(stream.headers))) return;
+    const channel = this.#channelOf(stream);
+    this.#reader.sessions.opening(channel, stream);
+    this.#prepared.set(stream, channel);
+  }
+
   openingBytes(stream: CoreStream): number {
     const takes = this.#link.peerTakesFirstData && kindOf(stream.headers) === 'stream';
     return takes ? MAX_FIRST_BYTES : 0;
   }
 
   open(stream: CoreStream, bytes: number, end: boolean): void {
-    const kind = kindOf(stream.headers);
-    const channel = new Channel(stream.id, 'local', kind);
-    channel.stream = stream;
+    const channel = this.#prepared.get(stream) ?? this.#channelOf(stream);
+    const kind = channel.kind as ChannelKind;
     this.channels.add(channel);
     this.channels.number(channel);
     this.lease(channel);
@@ -154,7 +163,6 @@ export class SshWire implements Wire {
     const first: Field[] = bytes > 0 || end ? [end, bytes] : [];
     channel.eofSent = end;
     this.#put(stream.id, encodeMessage(MSG_CHANNEL_OPEN, ...head, data, ...first), bytes);
-    if (isSession(kind)) this.#reader.sessions.opening(channel, stream);
   }
 
   accept(stream: CoreStream, headers: StreamHeaders): void {
@@ -321,6 +329,12 @@ export class SshWire implements Wire {
   }
 
   // ------------------------------------------------------------------ inside
+
+  #channelOf(stream: CoreStream): Channel {
+    const channel = new Channel(stream.id, 'local', kindOf(stream.headers));
+    channel.stream = stream;
+    return channel;
+  }
 
   get #writer(): FrameWriter {
     return this.#session.transmitter.writer;

@@ -28,6 +28,13 @@ export function fromDuplex(
   if (typeof (duplex as Partial<Duplex> | null)?.pipe !== 'function') {
     throw new TypeError('fromDuplex() needs a Node Duplex: a socket, or Duplex.from({ readable, writable })');
   }
+  const { readable, writable } = duplex as Partial<Duplex>;
+  if (readable === undefined || writable === undefined) {
+    throw new TypeError(
+      'fromDuplex() was given a stream that goes one way: join two of them, as in ' +
+        'Duplex.from({ readable: child.stdout, writable: child.stdin })',
+    );
+  }
   return new DuplexTransport(duplex as SocketLike, options);
 }
 

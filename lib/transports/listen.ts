@@ -192,7 +192,14 @@ class NodeListener implements Listener {
   #speak(socket: Socket, protocol: Protocol, head: Uint8Array | undefined): void {
     const { tls: _tls, ...options } = this.#options;
     const transport = fromDuplex(socket, head === undefined ? {} : { head });
-    const provider = protocol(transport, { role: 'server', ...options });
+    let provider: Provider;
+    try {
+      provider = protocol(transport, { role: 'server', ...options });
+    } catch (error) {
+      // Options that cannot be are a mistake of whoever listens. The peer is not left waiting for that.
+      socket.destroy();
+      throw error;
+    }
     this.providers.add(provider);
     const gone = (): void => {
       this.providers.delete(provider);

@@ -1,6 +1,7 @@
 import { Observable } from 'rxjs';
 import type { Provider } from '../api.js';
 import { type Clock, systemClock } from '../core/clock.js';
+import { StreamError } from '../core/errors.js';
 
 export interface RedialOptions {
   /** How many to keep. Default 1. */
@@ -23,8 +24,8 @@ export interface RedialOptions {
  * going away is out of the set, and replaced, as soon as it says so; its streams finish. After a failure there is a pause,
  * growing exponentially, half of it random, so that a thousand clients do not come back in the same moment.
  *
- * `dial` is called on subscribing; its signal is aborted if the connection is not wanted any more. Unsubscribing closes
- * the connections gracefully. Each subscriber has its own.
+ * `dial` is called on subscribing; its signal is aborted if the connection is not wanted any more before it is there.
+ * Unsubscribing closes the connections gracefully. Each subscriber has its own.
  */
 export function redial(
   dial: (signal: AbortSignal) => Promise<Provider>,
@@ -53,7 +54,9 @@ class Line {
   readonly #clock: Clock;
   /** Told of a connection that takes streams, and with null that there is none. */
   readonly #changed: (provider: Provider | null) => void;
-  readonly #stopping = new AbortController();
+  /** Of the attempt that is being made. */
+  #dialling: AbortController | null = null;
+  #stopped = false;
   /** Those that have not closed yet. */
   readonly #open: Set<Provider> = new Set();
   #failures = 0;
@@ -71,31 +74,38 @@ class Line {
   }
 
   dial(): void {
-    const { signal } = this.#stopping;
+    const dialling = new AbortController();
+    this.#dialling = dialling;
     // A dial that throws at once has failed like any other.
-    new Promise<Provider>((resolve) => resolve(this.#dial(signal))).then(
-      (provider) => this.#reached(provider),
-      (error: unknown) => this.#failed(error),
-    );
+    new Promise<Provider>((resolve) => resolve(this.#dial(dialling.signal)))
+      // The signal may be the connection's own from here on, which is closed and not aborted.
+      .finally(() => {
+        this.#dialling = null;
+      })
+      .then(
+        (provider) => this.#reached(provider),
+        (error: unknown) => this.#failed(error),
+      );
   }
 
   stop(): void {
-    this.#stopping.abort(new Error('no connection is wanted any more'));
+    this.#stopped = true;
+    this.#dialling?.abort(new Error('no connection is wanted any more'));
     this.#cancel();
     for (const provider of this.#open) provider.close().catch(() => {});
   }
 
   #reached(provider: Provider): void {
-    if (this.#stopping.signal.aborted) {
+    if (this.#stopped) {
       provider.close().catch(() => {});
       return;
     }
     const since = this.#clock.now();
     let isOut = false;
-    const out = (error: unknown): void => {
+    const out = (error: unknown = new StreamError('closed', 'the peer closed the connection')): void => {
       if (isOut) return;
       isOut = true;
-      if (this.#stopping.signal.aborted) return;
+      if (this.#stopped) return;
       const { stableMs = 10_000 } = this.#options;
       if (this.#clock.now() - since >= stableMs) this.#failures = 0;
       this.#changed(null);
@@ -109,7 +119,7 @@ class Line {
     };
     const goodbyes = provider.events$.subscribe({
       next: (event) => {
-        if (event.type === 'goaway') out(undefined);
+        if (event.type === 'goaway') out();
       },
       error: () => {},
     });
@@ -118,11 +128,12 @@ class Line {
   }
 
   #failed(error: unknown): void {
-    if (this.#stopping.signal.aborted) return;
+    if (this.#stopped) return;
     const { minDelayMs = 100, maxDelayMs = 30_000, random = Math.random, onFailure } = this.#options;
     const longest = Math.min(maxDelayMs, minDelayMs * 2 ** this.#failures++);
     const pauseMs = longest / 2 + (longest / 2) * random();
-    onFailure?.(error, pauseMs);
     this.#cancel = this.#clock.after(pauseMs, () => this.dial());
+    // Last: it may throw, which must not end the dialling.
+    onFailure?.(error, pauseMs);
   }
 }

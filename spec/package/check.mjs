@@ -38,6 +38,27 @@ for (const entry of entries) {
 }
 console.log(`each of ${entries.join(', ')} loads`);
 
+// A browser's project: no types of Node, and a library of types that is older than `await using`.
+const strict = {
+  strict: true,
+  target: 'es2022',
+  module: 'esnext',
+  moduleResolution: 'bundler',
+  types: [],
+  noEmit: true,
+};
+writeFileSync(
+  join(folder, 'tsconfig.json'),
+  JSON.stringify({ compilerOptions: strict, files: ['browser.ts'] }),
+);
+writeFileSync(
+  join(folder, 'browser.ts'),
+  `import { framer, fromWebSocket } from '${manifest.name}';
+export const connection = framer(fromWebSocket(new WebSocket('wss://example.com')), { role: 'client' });`,
+);
+run(bin('tsc6'), ['-p', folder]);
+console.log('its types are enough for a browser');
+
 run(bin('publint'), ['run', tarball, '--strict']);
 run(bin('attw'), [tarball, '--profile', 'esm-only']);
 run(bin('knip'), []);

@@ -1,5 +1,14 @@
 import { createHash } from 'node:crypto';
-import { type Limits, memoryPair, type Provider, type Stream, type StreamError, type Transport } from 'rxmux';
+import { lastValueFrom } from 'rxjs';
+import {
+  type Limits,
+  limit,
+  memoryPair,
+  type Provider,
+  type Stream,
+  type StreamError,
+  type Transport,
+} from 'rxmux';
 import { forward, loginOf, type SshHostKey, type SshOptions, sessionOf, ssh } from 'rxmux/ssh';
 import { SshLink } from '../../lib/ssh/link.js';
 import { trackPair } from '../support/leaks.js';
@@ -236,6 +245,24 @@ describe('sessions between two ends of ours', () => {
     await b.closed;
     await a.end().catch(() => {});
     await a.closed;
+  });
+
+  it('have it from the moment they are opened, through operators too', async () => {
+    const ends = pair({ server: serve });
+    const a = ends.client.pipe(limit({ streams: 5 })).newStream({ ':ssh': 'exec', ':command': 'x' });
+    const heard: number[] = [];
+    sessionOf(a).stderr$.subscribe((chunk) => heard.push(chunk.byteLength));
+    const b = (await ends.server.accept()) as Stream;
+    await sessionOf(b).writeStderr('no good');
+    await b.end({ ':exit-status': '1' });
+    expect((await a.trailers)?.get(':exit-status')).toBe('1');
+    expect(heard).toEqual([7]);
+    void a.end().catch(() => {});
+    const unsent = ends.client.newStream({ ':ssh': 'exec', ':command': 'y' });
+    const { stderr$ } = sessionOf(unsent);
+    unsent.reset();
+    await expect(lastValueFrom(stderr$)).rejects.toMatchObject({ code: 'reset' });
+    expect(() => sessionOf(ends.client.newStream())).toThrow(/is no session of SSH/);
   });
 
   it('whose standard error nobody reads keep the first of it, and do not stop for it', async () => {

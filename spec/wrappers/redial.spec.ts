@@ -1,4 +1,4 @@
-import { type Provider, redial, span } from 'rxmux';
+import { framer, memoryPair, type Provider, redial, span } from 'rxmux';
 import { until } from '../conformance/wait.js';
 import { ManualClock } from '../support/manual-clock.js';
 import { echo, finish, type Two, textOf, two } from './ends.js';
@@ -93,6 +93,43 @@ describe('redial', () => {
     expect(pauses).toEqual([50, 100, 200, 50]);
     subscription.unsubscribe();
     await finish(...made.flatMap(({ client, server }) => [client, server]));
+  });
+
+  it('says of a clean end what it was, and has dialled on by then', async () => {
+    const clock = new ManualClock();
+    const made: Two[] = [];
+    const told: unknown[] = [];
+    const dial = async (): Promise<Provider> => {
+      made.push(two());
+      return (made.at(-1) as Two).client;
+    };
+    const onFailure = (error: unknown, pauseMs: number): void => {
+      told.push(error);
+      clock.pass(pauseMs);
+    };
+    const subscription = redial(dial, { clock, random: () => 0, onFailure }).subscribe();
+    await until(() => made.length === 1, 'it is there');
+    await made[0]?.server.close();
+    await until(() => made.length === 2, 'it is dialled again');
+    expect(told).toMatchObject([{ code: 'closed', message: 'the peer closed the connection' }]);
+    subscription.unsubscribe();
+    await finish(...made.flatMap(({ client, server }) => [client, server]));
+  });
+
+  it('closes its connections gracefully, if they were given its signal too', async () => {
+    const [near, far] = memoryPair();
+    const server = framer(far, { role: 'server' });
+    server.accept$.subscribe((stream) => void stream.send(stream.data$));
+    const whole = span(redial(async (signal) => framer(near, { signal })));
+    await until(() => whole.members.length === 1, 'it is there');
+    const stream = whole.newStream();
+    await stream.write('open');
+    await stream.reply;
+    const closing = whole.close();
+    void stream.end();
+    expect(await textOf(stream)).toBe('open');
+    await closing;
+    await server.closed;
   });
 
   it('closes what comes too late, and gives a span its connections', async () => {
