@@ -24,7 +24,7 @@ const [packed] = JSON.parse(
 );
 const tarball = join(folder, packed.filename);
 const allowed =
-  /^(dist\/(lib|spec\/conformance)\/.*\.(js|d\.ts)|lib\/framer\/[^/]+|lib\/ssh\/go\/rxmux\.go|docs\/(http2|trace)\.md|docs\/trace\.schema\.json|package\.json|[A-Z]+(\.md)?)$/;
+  /^(dist\/(lib|spec\/conformance)\/.*\.(js|d\.ts)|lib\/framer\/[^/]+|lib\/ssh\/go\/rxmux\.go|docs\/(http2|recipes|trace)\.md|docs\/trace\.schema\.json|package\.json|[A-Z]+(\.md)?)$/;
 const unexpected = packed.files.map(({ path }) => path).filter((path) => !allowed.test(path));
 if (unexpected.length > 0) fail(`the tarball has files that nobody should get: ${unexpected.join(', ')}`);
 console.log(`${packed.filename}: ${packed.files.length} files, ${packed.size} bytes`);

@@ -5,6 +5,7 @@ import {
   debug,
   fromWebSocket,
   handle,
+  join,
   limit,
   meter,
   prometheusContentType,
@@ -27,10 +28,11 @@ export async function twelveLines(): Promise<void> {
   });
 
   const connection = await connect(listener.address, framer);
-  const stream = connection.newStream({ path: '/hello' });
-  void stream.send('Hello, ');
+  const stream = connection.newStream({ ':path': '/hello' });
+  void stream.send('Hello, world');
   for await (const chunk of stream) console.log(new TextDecoder().decode(chunk));
   await connection.close();
+  await listener.close();
 }
 
 export function inABrowser(): Provider {
@@ -38,7 +40,13 @@ export function inABrowser(): Provider {
 }
 
 export function itsServer(serve: (connection: Provider) => void): void {
-  new WebSocketServer({ port: 8081, maxPayload: 1 << 20 }).on('connection', (socket) => {
+  const origin = 'https://example.com'; // a page from elsewhere is nobody we know
+  const options = {
+    port: 8081,
+    maxPayload: 1 << 20,
+    verifyClient: (info: { origin: string }) => info.origin === origin,
+  };
+  new WebSocketServer(options).on('connection', (socket) => {
     serve(framer(fromWebSocket(socket), { role: 'server' }));
   });
 }
@@ -59,9 +67,9 @@ export function pipeline(
     .subscribe(showProgress);
 }
 
-export function proxy(upstream: Stream, downstream: Stream): void {
-  void upstream.send(downstream.data$);
-  void downstream.send(upstream.data$);
+export async function proxy(upstream: Stream, downstream: Stream): Promise<void> {
+  downstream.accept(upstream.reply);
+  await join(downstream, upstream);
 }
 
 export async function limits(address: string): Promise<void> {
