@@ -2,7 +2,7 @@ import type { Transport } from '../api.js';
 import type { Clock } from './clock.js';
 import { StreamError } from './errors.js';
 import type { LimitValues } from './limits.js';
-import { endOfTurn } from './promises.js';
+import { microtask } from './promises.js';
 import type { Wire } from './wire.js';
 
 /** What the end of a connection asks of it. */
@@ -88,7 +88,7 @@ export class Ending {
     if (this.isWarning && !this.peerIsGoingAway) return;
     this.#ending = true;
     // After this turn, so that what is being said in it is sent.
-    endOfTurn(() => {
+    microtask(() => {
       if (this.isOver) return;
       if (this.isGoingAway && this.#host.wire.goAwayLast) this.#host.sayGoAway(null);
       this.#host.finish();

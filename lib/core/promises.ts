@@ -55,19 +55,6 @@ export function microtask(task: () => void): void {
   void done.then(task);
 }
 
-type NodeLike = {
-  readonly process?: { readonly versions?: { readonly node?: string }; nextTick(task: () => void): void };
-};
-const { process } = globalThis as NodeLike;
-
-/**
- * Calls `task` when all that follows in this turn has happened, however many promises are in between. Where nobody can
- * tell (browsers, where bundlers put a timer in the place of `nextTick`), only the first of them is waited for.
- */
-export function endOfTurn(task: () => void): void {
-  microtask(process?.versions?.node ? () => process.nextTick(task) : task);
-}
-
 /** `promise`, or the signal's reason if that comes first; then `task` is called. Leaves no listener behind. */
 export function abortable<T>(
   promise: Promise<T>,

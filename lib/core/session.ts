@@ -231,9 +231,6 @@ export class Session
 
   sendReset(stream: CoreStream, code: Reason, reason: string): void {
     if (!stream.announced || this.ending.isOver) return;
-    // What was written in this turn goes ahead, as it would have in another.
-    if (stream.outbox.queued > 0) this.transmitter.flush();
-    if (stream.isOver) return;
     this.wire.reset(stream.id, code, reason);
     this.transmitter.schedule();
   }

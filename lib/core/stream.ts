@@ -323,7 +323,7 @@ export class CoreStream implements Stream, Entry, InboxOwner, OutboxOwner {
     const details = { streamId: this.id, reset: code, cause };
     const error = new StreamError('reset', `stream ${this.id} was reset by us (${code})`, details);
     this.#host.sendReset(this, code, '');
-    this.fail(error, code, false);
+    this.#fail(error, code, false);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -343,7 +343,7 @@ export class CoreStream implements Stream, Entry, InboxOwner, OutboxOwner {
     this.#answer(headers);
     this.#host.transmitter.ready(this);
     // Sources may have waited for this.
-    if (!this.#host.wire.dataBeforeReply) this.outbox.settle();
+    this.outbox.settle();
     return true;
   }
 
@@ -430,7 +430,7 @@ export class CoreStream implements Stream, Entry, InboxOwner, OutboxOwner {
   outboxOverflowed(error: StreamError): void {
     if (this.isOver) return;
     this.#host.sendReset(this, 'overflow', error.message);
-    this.fail(error, 'overflow', false);
+    this.#fail(error, 'overflow', false);
   }
 
   // ------------------------------------------------------------------ inside

@@ -2,7 +2,7 @@ import type { Transport } from '../api.js';
 import { Fifo } from './fifo.js';
 import { FrameWriter } from './frame-writer.js';
 import type { LimitValues } from './limits.js';
-import { endOfTurn } from './promises.js';
+import { microtask } from './promises.js';
 import { Scheduler } from './scheduler.js';
 import type { CoreStream } from './stream.js';
 import { maxCredit, trickle } from './window.js';
@@ -33,7 +33,7 @@ export interface TransmitterHost {
 }
 
 /**
- * The sending side of a connection. Whatever happens in one turn is put into frames together, at its
+ * The sending side of a connection. Whatever happens in one turn is put into frames together, in one microtask at its
  * end: control frames first, then openings in the order of their ids, then data by urgency and in turns.
  */
 export class Transmitter {
@@ -89,7 +89,7 @@ export class Transmitter {
     if (this.#scheduled || this.#over) return;
     this.#scheduled = true;
     if (this.#blocked) this.#host.answersWaiting(this.writer.bytes);
-    endOfTurn(this.#flush);
+    microtask(this.#flush);
   }
 
   open(stream: CoreStream): void {
@@ -113,8 +113,7 @@ export class Transmitter {
 
   thirsty(stream: CoreStream): void {
     this.#parked.add(stream);
-    // What is queued goes at the end of this turn, and then it is clear what the rest waits for.
-    if (stream.outbox.queued === 0 || stream.outbox.window <= 0) this.#lookForStall(stream);
+    if (!stream.stalled && stream.outbox.isNearEdge && !this.#blocked) this.#stalled(stream);
   }
 
   queued(bytes: number): void {
@@ -271,14 +270,11 @@ export class Transmitter {
     if (this.#maySayStop(stream)) this.#host.sayStop(stream);
     outbox.settle();
     if (this.#hasWork(stream)) this.#scheduler.add(stream);
-    else this.#lookForStall(stream);
+    else if (outbox.queued > 0 && outbox.window <= 0 && !stream.stalled) this.#stalled(stream);
   }
 
-  /** Less than it asks for is left of its window: what it waits for is the peer. */
-  #lookForStall(stream: CoreStream): void {
-    const { outbox } = stream;
-    if (stream.stalled || this.#blocked) return;
-    if (outbox.queued > 0 ? outbox.window > 0 : !(outbox.isThirsty && outbox.isNearEdge)) return;
+  /** What a stream has, or its source, waits for its window. */
+  #stalled(stream: CoreStream): void {
     stream.stalled = true;
     this.#host.tellStall(stream, 'stall', 'send');
   }

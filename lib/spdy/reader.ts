@@ -170,13 +170,23 @@ export class SpdyReader implements SpdyHandler {
     const { peer, transmitter } = this.#session;
     peer.fault('settings');
     for (const { id, value } of entries) {
-      if (id === SETTINGS_OF_OURS) this.#wire.peerIsOurs = true;
+      if (id === SETTINGS_OF_OURS) this.#recognised();
       if (id === SETTINGS_MAX_CONCURRENT_STREAMS) transmitter.allowOpen(value);
       if (id !== SETTINGS_INITIAL_WINDOW_SIZE || this.#wire.flowControl === 'off') continue;
       if (value > MAX_WINDOW_BYTES) throw flowControl(`the peer set windows of ${value} bytes`);
       peer.keepsToWindows();
       peer.windows(value);
       this.#tinyCredit = Math.min(tinyCredit, value >> 1);
+    }
+  }
+
+  /** Data need not wait for replies any more, and what waits for one goes. */
+  #recognised(): void {
+    const { streams, transmitter } = this.#session;
+    this.#wire.peerIsOurs = true;
+    for (const stream of streams.values()) {
+      stream.outbox.settle();
+      transmitter.ready(stream);
     }
   }
 

@@ -99,6 +99,8 @@ class SideInbox extends PacedQueue<Uint8Array> {
   }
 }
 
+const mostUnsaid = 16;
+
 /** A session's side of a channel. */
 export class SessionPart implements SshSession {
   /** The start request wants an answer. */
@@ -117,6 +119,8 @@ export class SessionPart implements SshSession {
   #sideOver = false;
   #resizes: Subject<TerminalSize> | null = null;
   #signals: Subject<string> | null = null;
+  /** Sizes and signals for a session that is not started yet. */
+  readonly #unsaid: (() => void)[] = [];
 
   constructor(host: SessionHost, sideBytes: number) {
     this.#host = host;
@@ -131,6 +135,15 @@ export class SessionPart implements SshSession {
       () => this.#over(undefined),
       (error) => this.#over(error),
     );
+  }
+
+  /** Says it when the session is started; of very many, the last ones. */
+  sayLater(say: () => void): void {
+    if (this.#unsaid.push(say) > mostUnsaid) this.#unsaid.shift();
+  }
+
+  saySoFar(): void {
+    for (const say of this.#unsaid.splice(0)) say();
   }
 
   get stderr$(): Observable<Uint8Array> {

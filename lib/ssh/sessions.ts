@@ -76,9 +76,12 @@ export class Sessions {
   }
 
   answered(channel: Channel, stream: CoreStream, success: boolean): void {
-    (channel.session as SessionPart).isStarted = true;
-    if (success) stream.peerAnswered(noHeaders);
-    else {
+    const part = channel.session as SessionPart;
+    part.isStarted = true;
+    if (success) {
+      stream.peerAnswered(noHeaders);
+      part.saySoFar();
+    } else {
       this.#wire.close(channel);
       this.#session.peer.refused(
         stream,
@@ -281,7 +284,9 @@ export class Sessions {
   }
 
   #tell(channel: Channel, say: () => void): void {
-    if (channel.isConfirmed && !channel.closeSent) say();
+    const { session } = channel;
+    if (session?.isStarted === false) session.sayLater(say);
+    else if (!channel.closeSent) say();
   }
 
   /** Bytes that count for the window of a stream, and never were in its inbox. */

@@ -77,15 +77,10 @@ class Line {
     const dialling = new AbortController();
     this.#dialling = dialling;
     // A dial that throws at once has failed like any other.
-    new Promise<Provider>((resolve) => resolve(this.#dial(dialling.signal)))
-      // The signal may be the connection's own from here on, which is closed and not aborted.
-      .finally(() => {
-        this.#dialling = null;
-      })
-      .then(
-        (provider) => this.#reached(provider),
-        (error: unknown) => this.#failed(error),
-      );
+    new Promise<Provider>((resolve) => resolve(this.#dial(dialling.signal))).then(
+      (provider) => this.#reached(provider),
+      (error: unknown) => this.#failed(error),
+    );
   }
 
   stop(): void {
@@ -96,6 +91,8 @@ class Line {
   }
 
   #reached(provider: Provider): void {
+    // The signal may be the connection's own from here on, which is closed and not aborted.
+    this.#dialling = null;
     if (this.#stopped) {
       provider.close().catch(() => {});
       return;
@@ -133,7 +130,7 @@ class Line {
     const longest = Math.min(maxDelayMs, minDelayMs * 2 ** this.#failures++);
     const pauseMs = longest / 2 + (longest / 2) * random();
     this.#cancel = this.#clock.after(pauseMs, () => this.dial());
-    // Last: it may throw, which must not end the dialling.
+    // Last: what it throws is not caught, and does not end the dialling.
     onFailure?.(error, pauseMs);
   }
 }

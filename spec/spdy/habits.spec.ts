@@ -71,6 +71,16 @@ describe('DATA before the SYN_REPLY is dropped by Go', () => {
     expect([peer.bytes(1), peer.all('DATA', 1).at(-1)?.flags, sending.state]).toEqual([5, 1, 'resolved']);
   });
 
+  it('nor does a source wait that began before they were known', async () => {
+    const peer = new ScriptedPeer('client');
+    const sending = fate(peer.provider.newStream().send(new Set(['some', 'more'])));
+    await settled();
+    expect([peer.bytes(1), sending.state]).toEqual([0, 'pending']);
+    await peer.say(settings({ id: SETTINGS_OF_OURS, flags: 0, value: 1 }));
+    await settled();
+    expect([peer.bytes(1), sending.state]).toEqual([8, 'resolved']);
+  });
+
   it('so an end without data goes with the SYN_STREAM, and one with data waits', async () => {
     const peer = new ScriptedPeer('client');
     void peer.provider.newStream().end();

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { lastValueFrom } from 'rxjs';
+import { firstValueFrom, lastValueFrom } from 'rxjs';
 import {
   type Limits,
   limit,
@@ -252,7 +252,11 @@ describe('sessions between two ends of ours', () => {
     const a = ends.client.pipe(limit({ streams: 5 })).newStream({ ':ssh': 'exec', ':command': 'x' });
     const heard: number[] = [];
     sessionOf(a).stderr$.subscribe((chunk) => heard.push(chunk.byteLength));
+    sessionOf(a).signal('TERM');
     const b = (await ends.server.accept()) as Stream;
+    const signal = firstValueFrom(sessionOf(b).signals$);
+    b.accept();
+    expect(await signal).toBe('TERM');
     await sessionOf(b).writeStderr('no good');
     await b.end({ ':exit-status': '1' });
     expect((await a.trailers)?.get(':exit-status')).toBe('1');
