@@ -210,10 +210,6 @@ export class Session
     if (slot !== null) slot.next({ type, stream, at: this.now() });
   }
 
-  thirsty(stream: CoreStream): void {
-    this.transmitter.thirsty(stream);
-  }
-
   dropped(stream: CoreStream, bytes: number): void {
     if (stream.isLeftBehind) return;
     if (this.wire.features.halfStop || !stream.inbox.isStopped) this.crediting.dropped(bytes);

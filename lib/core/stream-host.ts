@@ -22,8 +22,6 @@ export interface StreamHost {
   tell(type: StreamEvent, stream: CoreStream): void;
   readonly transmitter: Transmitter;
   readonly crediting: Crediting;
-  /** A source of the stream waits for room. */
-  thirsty(stream: CoreStream): void;
   dropped(stream: CoreStream, bytes: number): void;
   /** Bytes wait for their reader, in memory that is not theirs alone: `inbox.settle()` in a later turn. */
   settleLater(stream: CoreStream): void;

@@ -416,7 +416,7 @@ export class CoreStream implements Stream, Entry, InboxOwner, OutboxOwner {
   }
 
   outboxThirsty(): void {
-    this.#host.thirsty(this);
+    this.#host.transmitter.thirsty(this);
   }
 
   outboxQueued(bytes: number): void {

@@ -111,6 +111,7 @@ export class Transmitter {
     this.schedule();
   }
 
+  /** A source of the stream waits for room. */
   thirsty(stream: CoreStream): void {
     this.#parked.add(stream);
     if (!stream.stalled && stream.outbox.isNearEdge && !this.#blocked) this.#stalled(stream);

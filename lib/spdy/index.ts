@@ -54,8 +54,8 @@ const profiles: Readonly<Record<FlowControl, SessionProfile>> = {
  *
  * What the protocol lacks, or peers get wrong: the headers of `reject()` go ahead of the RST_STREAM in a HEADERS frame,
  * which Go drops; `stop()` discards what comes until our own half has ended, and cancels the stream then (if the peer is
- * not of this library, only when it goes on sending: Go may lose to a reset what it has not read yet); data waits
- * for the SYN_REPLY; GOAWAY is said when the last stream is over. `:associated-to` and `:unidirectional` among a
+ * not of this library, only when it goes on sending: Go may lose to a reset what it has not read yet); to such a peer, data
+ * waits for the SYN_REPLY too; GOAWAY is said when the last stream is over. `:associated-to` and `:unidirectional` among a
  * stream's headers are fields of its SYN_STREAM.
  */
 export const spdy: SpdyProtocol = Object.assign(

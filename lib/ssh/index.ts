@@ -10,6 +10,7 @@ import type {
 import { startsWith } from '../core/bytes.js';
 import { Session, type SessionProfile } from '../core/session.js';
 import type { CoreStream } from '../core/stream.js';
+import { findBeneath } from './beneath.js';
 import { Forwards, type SshForward, type SshForwardTarget } from './forwards.js';
 import { MAX_WINDOW_BYTES } from './frames.js';
 import { knownNames } from './known-hosts.js';
@@ -140,14 +141,8 @@ export function loginOf(provider: Provider): SshLogin | undefined {
 }
 
 function insideOf(provider: Provider): Inside {
-  for (
-    let one: Provider | undefined = provider;
-    one !== undefined;
-    one = (one as { readonly inner?: Provider }).inner
-  ) {
-    const inside = insides.get(one);
-    if (inside !== undefined) return inside;
-  }
+  const inside = findBeneath(insides, provider);
+  if (inside !== undefined) return inside;
   throw new TypeError('this provider is none of ssh()');
 }
 

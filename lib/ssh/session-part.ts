@@ -5,6 +5,7 @@ import { StreamError } from '../core/errors.js';
 import { PacedQueue } from '../core/paced-queue.js';
 import { roomFor } from '../core/room.js';
 import type { CoreStream } from '../core/stream.js';
+import { findBeneath } from './beneath.js';
 
 /** The size of a terminal: in characters, and in pixels if they are known. */
 export interface TerminalSize {
@@ -48,14 +49,8 @@ const sessions: WeakMap<Stream, SshSession> = new WeakMap();
 
 /** The further parts of a stream that is a session, through operators too. Anything else has none, and throws. */
 export function sessionOf(stream: Stream): SshSession {
-  for (
-    let one: Stream | undefined = stream;
-    one !== undefined;
-    one = (one as { readonly inner?: Stream }).inner
-  ) {
-    const session = sessions.get(one);
-    if (session !== undefined) return session;
-  }
+  const session = findBeneath(sessions, stream);
+  if (session !== undefined) return session;
   throw new TypeError(`${stream.label} is no session of SSH: it has no standard error, terminal or signals`);
 }
 

@@ -1,0 +1,8 @@
+/** What is known of `outer`, or of what the operators around it have inside. */
+export function findBeneath<K extends object, V>(known: WeakMap<K, V>, outer: K): V | undefined {
+  for (let one: K | undefined = outer; one !== undefined; one = (one as { readonly inner?: K }).inner) {
+    const found = known.get(one);
+    if (found !== undefined) return found;
+  }
+  return undefined;
+}
