@@ -6,6 +6,7 @@ export default {
   testMatch: ['<rootDir>/spec/**/*.spec.ts'],
   testPathIgnorePatterns: files(['spec/bench/', 'spec/support/fixtures/']),
   modulePathIgnorePatterns: files(['dist/', '.cache/', 'spec/bench/']),
+  runner: '<rootDir>/spec/support/runner.mjs',
   testEnvironment: '<rootDir>/spec/support/environment.mjs',
   reporters: ['default', '<rootDir>/spec/support/reporter.mjs'],
   transform: {

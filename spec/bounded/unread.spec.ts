@@ -2,6 +2,7 @@ import type { Provider, Stream } from 'rxmux';
 import { defaultLimits } from '../../lib/core/limits.js';
 import { collect } from '../conformance/bytes.js';
 import { until, within } from '../conformance/wait.js';
+import { speed, unread, zeros } from './load.js';
 import {
   type Connected,
   connected,
@@ -11,7 +12,6 @@ import {
   KiB,
   linked,
   MiB,
-  median,
   still,
   transports,
   turn,
@@ -20,11 +20,6 @@ import {
 afterEach(disconnect);
 
 const { windowBytes, maxFrameBytes, streamQueueBytes } = defaultLimits;
-
-function* zeros(totalBytes: number, chunkBytes: number): Generator<Uint8Array> {
-  const chunk = new Uint8Array(chunkBytes);
-  for (let left = totalBytes; left > 0; left -= chunkBytes) yield chunk;
-}
 
 describe.each(transports)('a stream that nobody reads, over %s', (transport) => {
   it('holds no more than its window of the 1 GiB that it is offered', async () => {
@@ -90,83 +85,7 @@ describe.each(transports)('a stream that nobody reads, over %s', (transport) => 
   }
 });
 
-/** How many bytes per millisecond several streams move at once. */
-async function speed({ client, server }: Connected, streams: number, totalBytes: number): Promise<number> {
-  const began = performance.now();
-  const senders = Array.from({ length: streams }, () => client.newStream());
-  const sending = senders.map((near) => near.send(zeros(totalBytes / streams, 16 * KiB)));
-  const receiving: Promise<void>[] = [];
-  for (let index = 0; index < streams; index++) {
-    receiving.push(received((await server.accept()) as Stream, totalBytes / streams));
-  }
-  await Promise.all([...sending, ...receiving]);
-  return totalBytes / (performance.now() - began);
-}
-
-async function received(stream: Stream, expected: number): Promise<void> {
-  let bytes = 0;
-  await new Promise<void>((resolve, reject) => {
-    stream.data$.subscribe({
-      next: (chunk) => {
-        bytes += chunk.byteLength;
-      },
-      error: reject,
-      complete: resolve,
-    });
-  });
-  expect(bytes).toBe(expected);
-  await stream.end();
-}
-
-/** Fills `count` streams to the brim, and leaves them. */
-async function unread(pair: Connected, count: number): Promise<Stream[]> {
-  const left: Stream[] = [];
-  for (let index = 0; index < count; index++) {
-    const [near, far] = await linked(pair);
-    void near.send(zeros(1024 * MiB, 16 * KiB));
-    await until(() => far.stats.queuedIn === windowBytes, 'the window is full');
-    left.push(far);
-  }
-  return left;
-}
-
-/**
- * The speed beside unread streams as a part of that without, one right after the other: the median over some rounds. A
- * machine with other work to do needs more of them: it is given up to `most` until the goal is reached.
- */
-async function slowdown(beside: Connected, alone: Connected, goal: number, most: number): Promise<number> {
-  const ratios: number[] = [];
-  const bytes = 16 * MiB;
-  for (const pair of [beside, alone]) await speed(pair, 4, bytes);
-  for (let round = 1; ; round++) {
-    // Who goes first changes, for the sake of whoever pays for the garbage of the other.
-    const first = await speed(round % 2 === 0 ? beside : alone, 4, bytes);
-    const second = await speed(round % 2 === 0 ? alone : beside, 4, bytes);
-    ratios.push(round % 2 === 0 ? first / second : second / first);
-    const ratio = median(ratios);
-    if (round >= 8 && (ratio >= goal || round >= most)) return ratio;
-  }
-}
-
 describe.each(transports)('streams beside unread ones, over %s', (transport) => {
-  it.each([
-    [1, {}],
-    [2, {}],
-    [16, { receiveBudgetBytes: 16 * MiB }],
-  ] as [number, { receiveBudgetBytes?: number }][])(
-    'keep 90 %% of their speed beside %d',
-    async (count, limits) => {
-      const beside = await connected(transport, limits);
-      const alone = await connected(transport, limits);
-      const left = await unread(beside, count);
-      const ratio = await slowdown(beside, alone, 0.9, 80);
-      figure(`speed beside ${count} unread over ${transport}: ${(100 * ratio).toFixed(0)} %`);
-      expect(ratio).toBeGreaterThanOrEqual(0.9);
-      for (const stream of left) expect(stream.stats.queuedIn).toBe(windowBytes);
-    },
-    30_000,
-  );
-
   it.each([3, 4, 12])('go on beside %d, which have taken most of the budget, or all of it', async (count) => {
     const pair = await connected(transport);
     await unread(pair, count);

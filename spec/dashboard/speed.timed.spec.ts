@@ -8,7 +8,7 @@ import { describeWithPeer, peers } from '../support/interop.js';
 import { type Browser, startBrowser } from './browser.js';
 
 /**
- * Times are judged on a quiet machine only: `RXMUX_LATENCY=1 npm test -- spec/dashboard/speed -i`. They are always
+ * Times are judged on a quiet machine only: `RXMUX_LATENCY=1 npm test -- spec/dashboard/speed`. They are always
  * printed. Traffic is measured as processor time per byte, since the browser beside it needs processors too.
  */
 const isJudged = process.env.RXMUX_LATENCY !== undefined;
