@@ -104,11 +104,7 @@ export class Transmitter {
   }
 
   ready(stream: CoreStream): void {
-    if (stream.announced) {
-      if (!this.#hasWork(stream)) return;
-      this.#scheduler.add(stream);
-    }
-    this.schedule();
+    if (!stream.announced || this.#queue(stream)) this.schedule();
   }
 
   /** A source of the stream waits for room. */
@@ -270,8 +266,18 @@ export class Transmitter {
     }
     if (this.#maySayStop(stream)) this.#host.sayStop(stream);
     outbox.settle();
-    if (this.#hasWork(stream)) this.#scheduler.add(stream);
-    else if (outbox.queued > 0 && outbox.window <= 0 && !stream.stalled) this.#stalled(stream);
+    this.#queue(stream);
+  }
+
+  /** Gives a stream its next turn. False if it has none to take, and what it has may wait for its window. */
+  #queue(stream: CoreStream): boolean {
+    const { outbox } = stream;
+    if (this.#hasWork(stream)) {
+      this.#scheduler.add(stream);
+      return true;
+    }
+    if (outbox.queued > 0 && outbox.window <= 0 && !stream.stalled) this.#stalled(stream);
+    return false;
   }
 
   /** What a stream has, or its source, waits for its window. */

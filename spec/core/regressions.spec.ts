@@ -284,6 +284,30 @@ describe('what others stumbled over', () => {
     }, limits);
   });
 
+  test('a write into a window that is exactly used up is a stall', async () => {
+    await withPair(
+      async (client, server) => {
+        const events: string[] = [];
+        client.events$.subscribe(({ type }) => events.push(type));
+        const stream = client.newStream();
+        const accepted = (await server.accept())?.accept();
+        await stream.reply;
+        await stream.write(new Uint8Array(8192));
+        await turns(3);
+        expect([stream.stats.sendWindow, events.includes('stall')]).toEqual([0, false]);
+        void stream.write('x');
+        expect([stream.stats.blockedOn, events.includes('stall')]).toEqual(['window', true]);
+        await accepted?.read();
+        await turns(3);
+        expect([stream.stats.blockedOn, events.filter((type) => type === 'resume').length]).toEqual([
+          null,
+          1,
+        ]);
+      },
+      { windowBytes: 8192, maxWindowBytes: 8192 },
+    );
+  });
+
   test('a reader of accept$ that left holds up nobody, even if it lets go later', async () => {
     await withPair(async (client, server) => {
       let release: () => void = ignore;
