@@ -274,8 +274,8 @@ export class CoreStream implements Stream, Entry, InboxOwner, OutboxOwner {
     } catch (error) {
       // What the stream itself failed with needs no second reset.
       if (error !== this.outbox.error && !this.isOver) {
-        const aborted = signal?.aborted === true && error === signal.reason;
-        this.reset(aborted ? 'cancel' : codeOf(error, 'internal-error'), error);
+        if (signal?.aborted === true && error === signal.reason) this.reset('cancel', error);
+        else this.error(error);
       }
       throw error;
     }
@@ -308,7 +308,10 @@ export class CoreStream implements Stream, Entry, InboxOwner, OutboxOwner {
   }
 
   error(error: unknown): void {
-    this.reset(codeOf(error, 'internal-error'), error);
+    // A proxy's stream refused: this one can still be, and its opener is told why.
+    if (this.answer === 'promised' && StreamError.is(error) && error.code === 'refused')
+      this.#refuseFor(error);
+    else this.reset(codeOf(error, 'internal-error'), error);
   }
 
   complete(): void {

@@ -164,6 +164,21 @@ export function acceptCases(check: Check): void {
     expect(await streamFailure(() => refusedHere.reply)).toMatchObject({ code: 'refused', remote: true });
   });
 
+  check('17. a refusal passes through a proxy that carries bytes both ways', async (ends) => {
+    const { opener, acceptor, features } = ends;
+    const a = opener.newStream();
+    const b = await next(acceptor);
+    const up = acceptor.newStream();
+    b.accept(up.reply);
+    const carried = [b.send(up.data$), up.send(b.data$)];
+    (await next(opener)).reject('refused', { why: 'stranger' });
+    const error = await streamFailure(() => a.reply);
+    expect(error).toMatchObject({ code: 'refused', remote: true });
+    if (features.replyHeaders) expect(error.headers?.get('why')).toBe('stranger');
+    expect((await Promise.allSettled(carried)).map(({ status }) => status)).toEqual(['rejected', 'rejected']);
+    await until(() => opener.streams.size + acceptor.streams.size === 0, 'both tables are empty');
+  });
+
   check('17. reject() fails everything at the opener with refused', async ({ opener, acceptor }) => {
     const a = opener.newStream();
     const received = watch(a.data$);
