@@ -260,7 +260,7 @@ export interface ProviderOptions {
   /** Who dialled. Default `client`; the two ends of a connection must differ. */
   role?: 'client' | 'server';
   limits?: Partial<Limits>;
-  /** Aborting aborts the provider. */
+  /** Aborting aborts the provider, however long it has been there. */
   signal?: AbortSignal;
 }
 
@@ -276,4 +276,6 @@ export interface Protocol {
   readonly alpn?: string;
   /** Whether a peer that begins with `head` speaks it; undefined if more bytes are needed to tell. */
   readonly recognises?: (head: Uint8Array) => boolean | undefined;
+  /** Throws if these options cannot be: `connect` and `listen` ask before they do anything. */
+  readonly check?: (options: ProviderOptions) => void;
 }

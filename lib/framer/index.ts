@@ -1,6 +1,6 @@
 import type { Protocol, Provider, ProviderOptions, Transport } from '../api.js';
 import { startsWith } from '../core/bytes.js';
-import { bounds31, defaultLimits } from '../core/limits.js';
+import { bounds31, defaultLimits, withLimits } from '../core/limits.js';
 import { Session, type SessionProfile } from '../core/session.js';
 import { earlyConnectionWindow, earlyWindow, leastMaxFrame, mostMaxFrame, preface } from './frames.js';
 import { FramerWire } from './wire.js';
@@ -23,5 +23,6 @@ export const framer: Protocol = Object.assign(
   {
     alpn: 'rxmux/1',
     recognises: (head: Uint8Array): boolean | undefined => startsWith(head, preface),
+    check: ({ limits }: ProviderOptions): void => void withLimits(profile.limits, limits, profile.bounds),
   },
 );

@@ -1,6 +1,6 @@
 import type { Protocol, Provider, ProviderOptions, Transport } from '../api.js';
 import { startsWith } from '../core/bytes.js';
-import { bounds31, defaultLimits, type LimitBounds, type LimitValues } from '../core/limits.js';
+import { bounds31, defaultLimits, type LimitBounds, type LimitValues, withLimits } from '../core/limits.js';
 import { MAX_MAX_FRAME_BYTES, MIN_MAX_FRAME_BYTES, PREFACE, START_WINDOW_BYTES } from './frames.js';
 import { Http2Provider } from './provider.js';
 
@@ -109,6 +109,7 @@ export const http2: Http2Protocol = Object.assign(
   {
     alpn: 'h2',
     recognises: (head: Uint8Array): boolean | undefined => startsWith(head, preface),
+    check: (options: ProviderOptions): void => void withLimits(limits, options.limits, bounds),
   },
 );
 

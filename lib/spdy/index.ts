@@ -1,6 +1,6 @@
 import type { Protocol, Provider, ProviderOptions, Transport } from '../api.js';
 import type { FlowControl } from '../core/crediting.js';
-import { bounds31, defaultLimits, type LimitValues } from '../core/limits.js';
+import { bounds31, defaultLimits, type LimitValues, withLimits } from '../core/limits.js';
 import { Session, type SessionProfile } from '../core/session.js';
 import { INITIAL_WINDOW_BYTES } from './frames.js';
 import { SpdyWire } from './wire.js';
@@ -48,6 +48,12 @@ const profiles: Readonly<Record<FlowControl, SessionProfile>> = {
   off: profileFor('off'),
 };
 
+function profileOf({ flowControl = 'auto' }: SpdyOptions): SessionProfile {
+  const profile = profiles[flowControl];
+  if (profile === undefined) throw new TypeError(`flowControl is auto, on or off, not ${flowControl}`);
+  return profile;
+}
+
 /**
  * SPDY/3.1, as Go's spdystream, kubectl and the kubelet speak it, and npm's spdy. To go on after an HTTP/1.1 upgrade,
  * give `fromDuplex(socket, { head })` as the transport.
@@ -60,10 +66,8 @@ const profiles: Readonly<Record<FlowControl, SessionProfile>> = {
  */
 export const spdy: SpdyProtocol = Object.assign(
   (transport: Transport, options: SpdyOptions = {}): Provider => {
-    const { flowControl = 'auto', ...rest } = options;
-    const profile = profiles[flowControl];
-    if (profile === undefined) throw new TypeError(`flowControl is auto, on or off, not ${flowControl}`);
-    return new Session(transport, profile, rest);
+    const { flowControl: _flowControl, ...rest } = options;
+    return new Session(transport, profileOf(options), rest);
   },
   {
     alpn: 'spdy/3.1',
@@ -71,6 +75,10 @@ export const spdy: SpdyProtocol = Object.assign(
     recognises: (head: Uint8Array): boolean | undefined => {
       if (head.byteLength === 0) return undefined;
       return head[0] === 0x80 && (head.byteLength === 1 || head[1] === 3);
+    },
+    check: (options: SpdyOptions): void => {
+      profileOf(options);
+      withLimits(limits, options.limits, bounds31);
     },
   },
 );

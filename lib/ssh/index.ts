@@ -81,13 +81,7 @@ export function ssh(options: SshOptions): SshProtocol {
   const unauthenticated = { count: 0 };
 
   const loginFor = (role: 'client' | 'server', transport: Transport): LinkLogin => {
-    if (role === 'server') {
-      if (server === null) throw new TypeError('a server of SSH needs "hostKeys": ssh-keygen makes them');
-      if (authenticate === undefined) {
-        throw new TypeError('a server of SSH needs "authenticate", to decide who may log in');
-      }
-      return { client: null, server, authenticate, unauthenticated };
-    }
+    if (role === 'server') return { client: null, ...serving(server, authenticate), unauthenticated };
     checkClient(options);
     const client = new ClientSide(options, key, algorithms, namesOf(options, transport));
     return { client, server: null, authenticate: () => false, unauthenticated };
@@ -123,7 +117,14 @@ export function ssh(options: SshOptions): SshProtocol {
       insides.set(session, { wire, link, forwards });
       return session;
     },
-    { recognises: (head: Uint8Array): boolean | undefined => startsWith(head, greeting) },
+    {
+      recognises: (head: Uint8Array): boolean | undefined => startsWith(head, greeting),
+      check: ({ role = 'client', limits }: ProviderOptions): void => {
+        sshLimitsWith(limits);
+        if (role === 'server') serving(server, authenticate);
+        else checkClient(options);
+      },
+    },
   );
 }
 
@@ -144,6 +145,18 @@ function insideOf(provider: Provider): Inside {
   const inside = findBeneath(insides, provider);
   if (inside !== undefined) return inside;
   throw new TypeError('this provider is none of ssh()');
+}
+
+/** What a server goes by; throws if it is not all there. */
+function serving(
+  server: ServerSide | null,
+  authenticate: SshOptions['authenticate'],
+): Pick<LinkLogin, 'server' | 'authenticate'> {
+  if (server === null) throw new TypeError('a server of SSH needs "hostKeys": ssh-keygen makes them');
+  if (authenticate === undefined) {
+    throw new TypeError('a server of SSH needs "authenticate", to decide who may log in');
+  }
+  return { server, authenticate };
 }
 
 function checkClient(options: SshOptions): void {

@@ -13,19 +13,30 @@ export interface NodeOptions extends ProviderOptions {
   tls?: object;
 }
 
-/** Dials `tcp://host:port`, `tls://host:port` or `unix:/path`. Rejects if the connection cannot be made. */
+/**
+ * Dials `tcp://host:port`, `tls://host:port` or `unix:/path`. Rejects if the connection cannot be made. Aborting `signal`
+ * gives up the dialling, and aborts the connection once it is there: `limits.handshakeMs` is for dialling alone.
+ */
 export async function connect(
   address: string,
   protocol: Protocol,
   options: NodeOptions = {},
 ): Promise<Provider> {
   const target = parseAddress(address);
-  const { tls, ...providerOptions } = options;
+  const { tls, ...others } = options;
+  const own: ProviderOptions = { role: 'client', ...others };
+  protocol.check?.(own);
   options.signal?.throwIfAborted();
   const socket = await opened(dial(target, protocol, tls), target.kind === 'tls', address, options);
   const authority = authorityOf(target);
   const transport = fromDuplex(socket, authority === undefined ? {} : { authority });
-  return protocol(transport, { role: 'client', ...providerOptions });
+  try {
+    return protocol(transport, own);
+  } catch (error) {
+    // Nobody else knows of the socket.
+    socket.destroy();
+    throw error;
+  }
 }
 
 function authorityOf(target: Address): string | undefined {

@@ -1,7 +1,7 @@
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import { createServer as createTlsServer, type TLSSocket, type TlsOptions } from 'node:tls';
 import type { Observable } from 'rxjs';
-import type { Protocol, Provider } from '../api.js';
+import type { Protocol, Provider, ProviderOptions } from '../api.js';
 import { onAbort } from '../core/abort.js';
 import { Backlog } from '../core/backlog.js';
 import { StreamError } from '../core/errors.js';
@@ -28,7 +28,8 @@ export interface Listener extends AsyncDisposable {
 
 /**
  * Listens on `tcp://host:port` (port 0: the system chooses), `tls://host:port` or `unix:/path`. Resolves once bound, and
- * rejects if it cannot be. Given several protocols, ALPN on TLS or the first bytes of each connection decide.
+ * rejects if it cannot be. Given several protocols, ALPN on TLS or the first bytes of each connection decide. Aborting
+ * `signal` closes the listener and aborts its connections.
  */
 export async function listen(
   address: string,
@@ -38,6 +39,8 @@ export async function listen(
   const target = parseAddress(address);
   const list = Array.isArray(protocols) ? (protocols as readonly Protocol[]) : [protocols as Protocol];
   if (list.length === 0) throw new TypeError('listen() needs a protocol');
+  const own = ownOptions(options);
+  for (const protocol of list) protocol.check?.(own);
   options.signal?.throwIfAborted();
   const server = makeServer(target, list, options);
   await bound(server, target, address);
@@ -46,6 +49,11 @@ export async function listen(
     throw options.signal.reason;
   }
   return new NodeListener(server, target, list, options);
+}
+
+/** What each protocol is given. */
+function ownOptions({ tls: _tls, ...options }: NodeOptions): ProviderOptions {
+  return { role: 'server', ...options };
 }
 
 function makeServer(target: Address, protocols: readonly Protocol[], options: NodeOptions): Server {
@@ -190,11 +198,10 @@ class NodeListener implements Listener {
   }
 
   #speak(socket: Socket, protocol: Protocol, head: Uint8Array | undefined): void {
-    const { tls: _tls, ...options } = this.#options;
     const transport = fromDuplex(socket, head === undefined ? {} : { head });
     let provider: Provider;
     try {
-      provider = protocol(transport, { role: 'server', ...options });
+      provider = protocol(transport, ownOptions(this.#options));
     } catch (error) {
       // Options that cannot be are a mistake of whoever listens. The peer is not left waiting for that.
       socket.destroy();

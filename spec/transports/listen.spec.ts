@@ -1,11 +1,14 @@
-import { connect as connectNet } from 'node:net';
+import { once } from 'node:events';
+import { type AddressInfo, connect as connectNet, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { firstValueFrom } from 'rxjs';
-import { type Protocol, type Provider, pullMap } from 'rxmux';
+import { http2, type Protocol, type Provider, pullMap, spdy } from 'rxmux';
 import { connect, framer, listen } from 'rxmux/node';
+import { ssh } from 'rxmux/ssh';
 import { selfSigned } from '../../demos/transfer/tls.js';
 import { parseAddress } from '../../lib/transports/address.js';
+import { sshLogin } from '../hostile/ssh-login.js';
 
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
@@ -46,6 +49,39 @@ describe('connect() and listen()', () => {
     await expect(listen(listener.address, framer)).rejects.toMatchObject({
       cause: expect.objectContaining({ code: 'EADDRINUSE' }),
     });
+  });
+
+  test.each<[string, Protocol, object, RegExp]>([
+    ['the framer', framer, { limits: { windows: 1 } }, /no limit "windows"/],
+    ['HTTP/2', http2, { limits: { maxFrameBytes: 1 } }, /maxFrameBytes is 16384 to/],
+    ['SPDY', spdy, { limits: { maxStreams: -1 } }, /maxStreams cannot be -1/],
+    ['SPDY', spdy, { flowControl: 'maybe' }, /auto, on or off/],
+    ['SSH', ssh(sshLogin), { limits: { bannerMs: Number.NaN } }, /bannerMs cannot be NaN/],
+    ['SSH', ssh({}), {}, /needs (a "username"|"hostKeys")/],
+  ])('options of %s that cannot be are told at once', async (_name, protocol, options, message) => {
+    await expect(listen('tcp://127.0.0.1:0', protocol, options)).rejects.toThrow(message);
+    const accepted = jest.fn();
+    const server = createServer(accepted).listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const { port } = server.address() as AddressInfo;
+    await expect(connect(`tcp://127.0.0.1:${port}`, protocol, options)).rejects.toThrow(message);
+    server.close();
+    await once(server, 'close');
+    expect(accepted).not.toHaveBeenCalled();
+  });
+
+  test('each of several protocols is asked', async () => {
+    await expect(listen('tcp://127.0.0.1:0', [framer, ssh({})])).rejects.toThrow(/"hostKeys"/);
+  });
+
+  test('a protocol that throws leaves no socket behind', async () => {
+    await using listener = await listen('tcp://127.0.0.1:0', framer);
+    const accepted = firstValueFrom(listener.accept$);
+    const broken: Protocol = () => {
+      throw new Error('not today');
+    };
+    await expect(connect(listener.address, broken)).rejects.toThrow('not today');
+    await expect((await accepted).closed).rejects.toMatchObject({ code: 'closed' });
   });
 
   test('an abort while dialling rejects with its reason', async () => {
