@@ -11,6 +11,7 @@ import { startsWith } from '../core/bytes.js';
 import { Session, type SessionProfile } from '../core/session.js';
 import type { CoreStream } from '../core/stream.js';
 import { findBeneath } from './beneath.js';
+import { looksLikePath } from './contents.js';
 import { Forwards, type SshForward, type SshForwardTarget } from './forwards.js';
 import { MAX_WINDOW_BYTES } from './frames.js';
 import { knownNames } from './known-hosts.js';
@@ -74,6 +75,9 @@ export function ssh(options: SshOptions): SshProtocol {
   const { privateKey, passphrase, hostKeys, authenticate, serve = [] } = options;
   for (const name of serve) {
     if (!isChannelName(name)) throw new TypeError(`"serve" knows no channels named "${name}"`);
+  }
+  if (options.knownHosts !== undefined && looksLikePath(options.knownHosts)) {
+    throw new TypeError('knownHosts looks like the path of a file: what is in the file is needed');
   }
   const key = privateKey === undefined ? null : readPrivateKey('privateKey', privateKey, passphrase);
   const keys = (hostKeys ?? []).map((one, at) => readPrivateKey(`hostKeys[${at}]`, one));

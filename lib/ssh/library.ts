@@ -1,5 +1,6 @@
 import type { EventEmitter } from 'node:events';
 import { createRequire } from 'node:module';
+import { looksLikePath } from './contents.js';
 import { SshError } from './errors.js';
 
 /**
@@ -93,7 +94,11 @@ export function readPrivateKey(what: string, key: string | Uint8Array, passphras
   const parsed = load().ssh2.utils.parseKey(bytes, passphrase);
   const one = Array.isArray(parsed) ? parsed[0] : parsed;
   if (one instanceof Error || one === undefined) {
-    throw new TypeError(`${what} cannot be read: ${one?.message ?? 'it is empty'}`);
+    const isPath = typeof key === 'string' && looksLikePath(key);
+    const reason = isPath
+      ? 'it looks like the path of a file, and what is in the file is needed'
+      : (one?.message ?? 'it is empty');
+    throw new TypeError(`${what} cannot be read: ${reason}`);
   }
   if (one.getPrivatePEM() === null) throw new TypeError(`${what} is a public key: the private one is needed`);
   return one;

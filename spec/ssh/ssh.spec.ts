@@ -335,6 +335,19 @@ describe('what an application gets wrong throws at once', () => {
       () => ssh({ privateKey: `ssh-ed25519 ${keys().user.publicKey}` }),
       /private one is needed/,
     ],
+    ...['~/.ssh/id_ed25519', 'id_rsa', 'C:\\keys\\host.pem'].flatMap(
+      (path): [string, () => unknown, RegExp][] => [
+        [`${path} for a key`, () => ssh({ privateKey: path }), /^privateKey .* path of a file/],
+        [`${path} for a host's key`, () => ssh({ hostKeys: [path] }), /^hostKeys\[0\] .* path of a file/],
+      ],
+    ),
+    ...['/home/a/.ssh/known_hosts', '~/.ssh/known_hosts', 'known_hosts'].map(
+      (path): [string, () => unknown, RegExp] => [
+        `${path} for what is in it`,
+        () => ssh({ knownHosts: path }),
+        /^knownHosts looks like the path of a file/,
+      ],
+    ),
     ['an unknown kind of channel', () => ssh({ serve: ['x11' as never] }), /knows no channels named "x11"/],
   ])('%s', (_name, act, message) => {
     expect(act).toThrow(message);
