@@ -1,7 +1,7 @@
 import { getEventListeners } from 'node:events';
 import { firstValueFrom, from, Subject } from 'rxjs';
 import { framer, hold, type Limits, memoryPair, type Provider, type Stream } from 'rxmux';
-import { trackPair } from '../support/leaks.js';
+import { trackPair, trackProvider } from '../support/leaks.js';
 
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
@@ -282,6 +282,18 @@ describe('what others stumbled over', () => {
       if (how === 'pushed') for (let count = 0; count < 2; count++) await served?.read();
       await expect(sent).rejects.toMatchObject({ code: 'ended' });
     }, limits);
+  });
+
+  test.each([
+    [1, 'the connection was lost with 1 stream open'],
+    [2, 'the connection was lost with 2 streams open'],
+  ])('a loss counts its streams: %i', async (count, message) => {
+    const [near, far] = memoryPair();
+    const client = trackProvider(framer(near));
+    for (let opened = 0; opened < count; opened++) client.newStream();
+    far.start({ onData: ignore, onEnd: ignore, onDrain: ignore, onClose: ignore });
+    far.destroy();
+    await expect(client.closed).rejects.toMatchObject({ message });
   });
 
   test('a write into a window that is exactly used up is a stall', async () => {
