@@ -130,18 +130,17 @@ export class SpdyWire implements Wire {
 
   preface(): void {
     const { limits, pings } = this.#session;
-    if (this.flowControl !== 'off') {
-      const entries = [
-        { id: SETTINGS_MAX_CONCURRENT_STREAMS, flags: 0, value: Math.min(limits.maxStreams, MAX_STREAM_ID) },
-        { id: SETTINGS_INITIAL_WINDOW_SIZE, flags: 0, value: limits.windowBytes },
-        { id: SETTINGS_OF_OURS, flags: 0, value: 1 },
-      ];
-      const size = settingsBytes(entries.length);
-      writeSettings(this.#writer.slab, this.#reserve(size, FRAME_SETTINGS, 0, 0), entries, 0);
-      // The connection starts with as much, whatever the SETTINGS say (§2.6.8).
-      const more = limits.receiveBudgetBytes - INITIAL_WINDOW_BYTES;
-      if (more > 0) this.credit(0, more);
-    }
+    const window = { id: SETTINGS_INITIAL_WINDOW_SIZE, flags: 0, value: limits.windowBytes };
+    const entries = [
+      { id: SETTINGS_MAX_CONCURRENT_STREAMS, flags: 0, value: Math.min(limits.maxStreams, MAX_STREAM_ID) },
+      ...(this.flowControl === 'off' ? [] : [window]),
+      { id: SETTINGS_OF_OURS, flags: 0, value: 1 },
+    ];
+    const size = settingsBytes(entries.length);
+    writeSettings(this.#writer.slab, this.#reserve(size, FRAME_SETTINGS, 0, 0), entries, 0);
+    // The connection starts with as much, whatever the SETTINGS say (§2.6.8).
+    const more = limits.receiveBudgetBytes - INITIAL_WINDOW_BYTES;
+    if (more > 0) this.credit(0, more);
     // Who only waits for streams says nothing: Go answers a PING, and is known to be there.
     void pings.ping();
   }

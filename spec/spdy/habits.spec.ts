@@ -1,12 +1,13 @@
 /** What Go's spdystream and kubectl do, and what we take care of for their sake. */
 import { Duplex } from 'node:stream';
 import { constants, createDeflate } from 'node:zlib';
-import type { Stream } from 'rxmux';
+import { memoryPair, type Stream } from 'rxmux';
 import { fromDuplex } from 'rxmux/node';
 import { spdy } from 'rxmux/spdy';
 import { spdyDictionary } from '../../lib/spdy/dictionary.js';
 import { SETTINGS_OF_OURS } from '../../lib/spdy/frames.js';
 import { many } from '../hostile/frames.js';
+import { trackProvider } from '../support/leaks.js';
 import {
   clearPeers,
   control,
@@ -79,6 +80,21 @@ describe('DATA before the SYN_REPLY is dropped by Go', () => {
     await peer.say(settings({ id: SETTINGS_OF_OURS, flags: 0, value: 1 }));
     await settled();
     expect([peer.bytes(1), sending.state]).toEqual([8, 'resolved']);
+  });
+
+  it('nor to peers of ours that were told of no windows', async () => {
+    const [near, far] = memoryPair();
+    const client = trackProvider(spdy(near, { flowControl: 'off' }));
+    const server = trackProvider(spdy(far, { flowControl: 'off', role: 'server' }));
+    await settled();
+    const stream = client.newStream();
+    const sending = fate(stream.send('hello'));
+    await settled();
+    expect([stream.state, sending.state]).toEqual(['half-closed-local', 'resolved']);
+    expect((await server.accept())?.stats.bytesIn).toBe(5);
+    client.abort();
+    server.abort();
+    await settled();
   });
 
   it('so an end without data goes with the SYN_STREAM, and one with data waits', async () => {
@@ -171,7 +187,8 @@ describe('Go gives no credit', () => {
       await peer.say(initialWindow(64 * KiB), peer.synReply(1));
       await settled();
       expect(peer.bytes(1)).toBe(sent);
-      expect(peer.all('SETTINGS')).toHaveLength(flowControl === 'on' ? 1 : 0);
+      expect(peer.all('SETTINGS').map(({ value }) => value)).toEqual([flowControl === 'on' ? 3 : 2]);
+      expect(peer.all('WINDOW_UPDATE')).toHaveLength(flowControl === 'on' ? 1 : 0);
     }
     expect(() => spdy(fromDuplex(new Duplex()), { flowControl: 'maybe' as 'on' })).toThrow('auto, on or off');
   });
