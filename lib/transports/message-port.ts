@@ -12,6 +12,10 @@ export interface MessagePortLike {
   postMessage(message: unknown, transfer: never[]): void;
   start(): void;
   close(): void;
+  /** Node's. */
+  hasRef?(): boolean;
+  ref?(): void;
+  unref?(): void;
   addEventListener(
     type: 'message' | 'messageerror' | 'close',
     listener: (event: MessagePortEvent) => void,
@@ -41,6 +45,15 @@ export function fromMessagePort(port: MessagePortLike): Transport {
     throw new TypeError('fromMessagePort() needs a MessagePort: one end of a new MessageChannel()');
   }
   return new MessagePortTransport(port);
+}
+
+/** Who closed a port earlier is told by no event. In Node it keeps no process alive; in a browser nothing tells. */
+function isClosed(port: MessagePortLike): boolean {
+  if (port.hasRef?.() !== false) return false;
+  port.ref?.();
+  const isOpen = port.hasRef();
+  port.unref?.();
+  return !isOpen;
 }
 
 class MessagePortTransport implements Transport {
@@ -76,6 +89,7 @@ class MessagePortTransport implements Transport {
     port.addEventListener('messageerror', () => this.#giveUp(new Error('a message could not be read')));
     port.addEventListener('close', () => this.#over(new Error('the other end of the port is gone')));
     port.start();
+    if (isClosed(port)) this.#over(new Error('the port was closed before'));
   }
 
   write(chunks: readonly Uint8Array[]): boolean {

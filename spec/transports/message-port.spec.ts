@@ -45,6 +45,27 @@ describe('fromMessagePort()', () => {
     }
   });
 
+  it.each([0, 1])('a port is closed that was so before, by end %i', async (which) => {
+    const { port1, port2 } = new MessageChannel();
+    [port1, port2][which]?.close();
+    await new Promise((resolve) => setTimeout(resolve, 10));
+    const end = begin(fromMessagePort(port1));
+    await until(() => end.told.length > 0);
+    expect(end.told).toEqual([new Error('the port was closed before')]);
+  });
+
+  it('and one is open that need not keep a process alive', async () => {
+    const { port1, port2 } = new MessageChannel();
+    port1.addEventListener('message', () => {});
+    (port1 as unknown as { unref(): void }).unref();
+    const end = begin(fromMessagePort(port1));
+    port2.postMessage(Uint8Array.of(1).buffer);
+    await until(() => end.told.length > 0);
+    expect(end.told).toEqual([[1]]);
+    expect((port1 as unknown as { hasRef(): boolean }).hasRef()).toBe(false);
+    end.transport.destroy();
+  });
+
   it('leaves what was written whole, and delivers a copy in one piece', async () => {
     const block = Uint8Array.of(0, 1, 2, 3);
     near.transport.write([block.subarray(1, 3), block.subarray(3)]);
