@@ -264,7 +264,10 @@ export interface ProviderOptions {
   signal?: AbortSignal;
 }
 
-/** Every size, count, rate and time a peer controls, by name. Sizes are bytes, times milliseconds. */
+/**
+ * Every size, count, rate and time a peer controls, by name. Sizes are bytes, times milliseconds. `Partial<LimitValues>`
+ * knows the names, and can be given wherever this is asked for.
+ */
 export interface Limits {
   [name: string]: number;
 }

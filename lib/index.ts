@@ -2,6 +2,7 @@
 export type * from './api.js';
 export { StreamError, type StreamErrorCode } from './core/errors.js';
 export { hold, type Release } from './core/hold.js';
+export type { LimitValues } from './core/limits.js';
 export { pullMap } from './core/pull-map.js';
 export { framer } from './framer/index.js';
 export { http2 } from './http2/index.js';

@@ -6,6 +6,7 @@ import {
   fromWebSocket,
   hold,
   type Limits,
+  type LimitValues,
   memoryPair,
   type Provider,
   type ProviderOperator,
@@ -14,6 +15,7 @@ import {
   StreamError,
 } from 'rxmux';
 import { framer } from 'rxmux/framer';
+import { type SshLimitValues, ssh } from 'rxmux/ssh';
 
 export async function sources(stream: Stream): Promise<void> {
   await stream.send('text');
@@ -54,6 +56,20 @@ export function providers(limits: Partial<Limits>): Provider {
   // @ts-expect-error a role is one of two
   framer(near, { role: 'peer' });
   return framer(near, { role: 'client', limits }).pipe(same, same);
+}
+
+/** What an application writes that keeps its limits in one place. */
+export function limited(): Provider[] {
+  const limits: Partial<LimitValues> = { windowBytes: 1 << 20, idleMs: 60_000 };
+  // @ts-expect-error a name that is misspelt
+  const misspelt: Partial<LimitValues> = { windowByte: 1 };
+  const ofSsh: Partial<SshLimitValues> = { ...limits, bannerMs: 1000 };
+  const [near] = memoryPair();
+  return [
+    framer(near, { limits }),
+    framer(near, { limits: misspelt }),
+    ssh({ username: 'a' })(near, { limits: ofSsh }),
+  ];
 }
 
 export function portable(): Provider[] {
