@@ -53,7 +53,7 @@ export async function withstand(arena: Arena, attack: Attack): Promise<{ ratio: 
     await attacking;
     const ratio = median(harried) / median(calm);
     // The machine may have had other things to do: a slowdown has to show again and again.
-    if (round >= 3 && (ratio < 3 || round >= 15)) return { ratio, blows };
+    if (round >= 3 && (ratio < 3 || round >= (judgesLatency ? 15 : 3))) return { ratio, blows };
     if (attack.quick && round >= 1 && ratio < 3) return { ratio, blows };
   }
 }

@@ -1,10 +1,9 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { rm } from 'node:fs/promises';
-import { type AddressInfo, createServer, type Socket } from 'node:net';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Duplex } from 'node:stream';
+import { Duplex, type Readable, type Writable } from 'node:stream';
 import {
   fromMessagePort,
   fromWebSocket,
@@ -94,36 +93,25 @@ async function dialled(protocol: Protocol, address: string, limits: BothLimits):
   return tracked(client, await accepted, cut, () => listener.close());
 }
 
-/** What a child does that carries our bytes: its stdio at one end, a socket of ours at the other. */
-const carrier = `
-  const socket = require('node:net').connect({ path: process.argv[1], allowHalfOpen: true });
-  process.stdin.pipe(socket).pipe(process.stdout);
-  socket.on('error', () => process.exit(1));
-  process.stdout.on('error', () => process.exit(1));
-`;
+/** What a child does that carries our bytes: what comes in at its stdin goes out at 4, and from 3 to its stdout. */
+const carrier = 'cat <&3 3<&- 4>&- & exec cat >&4 3<&- 4>&-';
 
 /** The client speaks over the stdio of a child process, which passes the bytes on to the server. */
 async function throughChild(protocol: Protocol, limits: BothLimits): Promise<Pair> {
-  const path = socketPath();
-  const server = createServer({ allowHalfOpen: true });
-  await new Promise<void>((resolve) => server.listen(path, resolve));
-  const reached = new Promise<Socket>((resolve) => server.once('connection', resolve));
-  const child = spawn(process.execPath, ['-e', carrier, path], { stdio: ['pipe', 'pipe', 'inherit'] });
-  const exited = new Promise<void>((resolve) => child.once('exit', () => resolve()));
-  const socket = await reached;
-  const near = fromDuplex(Duplex.from({ readable: child.stdout, writable: child.stdin }));
-  const far = fromDuplex(socket);
+  const child = spawn('/bin/sh', ['-c', carrier], { stdio: ['pipe', 'pipe', 'inherit', 'pipe', 'pipe'] });
+  const exited = once(child, 'close');
+  const [stdin, stdout, , toChild, fromChild] = child.stdio as [Writable, Readable, null, Writable, Readable];
+  const near = fromDuplex(Duplex.from({ readable: stdout, writable: stdin }));
+  const far = fromDuplex(Duplex.from({ readable: fromChild, writable: toChild }));
   const client = protocol(near, { role: 'client', limits: limits.client ?? {} });
-  const remote = protocol(far, { role: 'server', limits: limits.server ?? {} });
+  const server = protocol(far, { role: 'server', limits: limits.server ?? {} });
   const cut = (): void => {
     child.kill('SIGKILL');
     far.destroy();
   };
-  return tracked(client, remote, cut, async () => {
-    server.close();
-    child.kill('SIGKILL');
+  return tracked(client, server, cut, async () => {
+    cut();
     await exited;
-    await rm(path, { force: true });
   });
 }
 
