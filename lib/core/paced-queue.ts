@@ -9,12 +9,15 @@ import { microtask } from './promises.js';
 let starting: { start(): void }[] = [];
 
 function startSoon(queue: { start(): void }): void {
-  if (starting.push(queue) > 1) return;
-  microtask(() => {
-    const queues = starting;
-    starting = [];
-    for (const one of queues) one.start();
-  });
+  if (starting.push(queue) === 1) microtask(startReaders);
+}
+
+/** Delivers to those who came in a turn that is over. What they answer goes out with what else was said in it. */
+export function startReaders(): void {
+  if (starting.length === 0) return;
+  const queues = starting;
+  starting = [];
+  for (const one of queues) one.start();
 }
 
 interface Waiter<T> {

@@ -28,6 +28,7 @@ export class Pump implements RoomWaiter {
   bytes = 0;
   readonly #outbox: Outbox;
   readonly #source: Pulled;
+  readonly #ended: () => void;
   readonly #result: Deferred<void> = deferred();
   readonly #forget: () => void;
   /** In the source's own code, or waiting for its answer. */
@@ -38,9 +39,11 @@ export class Pump implements RoomWaiter {
   #stopped = false;
   #reason: unknown = undefined;
 
-  constructor(outbox: Outbox, source: Pulled, signal: AbortSignal | undefined) {
+  /** `ended` is called at once when the last byte has been taken. */
+  constructor(outbox: Outbox, source: Pulled, signal: AbortSignal | undefined, ended: () => void) {
     this.#outbox = outbox;
     this.#source = source;
+    this.#ended = ended;
     outbox.onFail.add(this.reject);
     this.#forget = onAbort(signal, this.reject);
     if (outbox.hasFailed) this.reject(outbox.error);
@@ -125,7 +128,9 @@ export class Pump implements RoomWaiter {
     this.#over = true;
     this.#outbox.onFail.delete(this.reject);
     this.#forget();
-    if (failure.length === 0) this.#result.resolve();
-    else this.#result.reject(failure[0]);
+    if (failure.length === 0) {
+      this.#ended();
+      this.#result.resolve();
+    } else this.#result.reject(failure[0]);
   }
 }

@@ -3,25 +3,32 @@ import { onAbort } from './abort.js';
 import { describe, isChunk, toBytes } from './bytes.js';
 import { enter, leave } from './hold.js';
 import { defaultUnpaced, type Outbox, type Unpaced } from './outbox.js';
+import { done } from './promises.js';
 import { type Pull, type Pulled, Pump } from './pump.js';
 
 /**
  * Moves a source into a sending half, to its end, and resolves when its last byte has been taken. A pullable source is
- * pulled only while there is room; one that pushes is held. Rejects with the source's own error. Bytes are taken at once,
- * and give no promise, so that their end can travel in the same frame.
+ * pulled only while there is room; one that pushes is held. `ended` is called at once when its last byte has been taken.
+ * Rejects with the source's own error.
  */
-export function takeFrom(outbox: Outbox, source: ByteSource, options: SendOptions): Promise<void> | null {
+export function takeFrom(
+  outbox: Outbox,
+  source: ByteSource,
+  options: SendOptions,
+  ended: () => void,
+): Promise<void> {
   options.signal?.throwIfAborted();
   if (isChunk(source)) {
     outbox.take(toBytes(source));
-    return null;
+    ended();
+    return done;
   }
   const form = source as Partial<
     SubscribableLike<Chunk> & AsyncIterable<Chunk> & Iterable<Chunk> & ReadableStream<Chunk>
   >;
   return typeof form.subscribe === 'function'
-    ? observe(outbox, form as SubscribableLike<Chunk>, options)
-    : new Pump(outbox, pulledOf(form), options.signal).finished;
+    ? observe(outbox, form as SubscribableLike<Chunk>, options, ended)
+    : new Pump(outbox, pulledOf(form), options.signal, ended).finished;
 }
 
 /** A source that is none is the caller's mistake. */
@@ -59,7 +66,12 @@ function pulledOf(
   };
 }
 
-function observe(outbox: Outbox, source: SubscribableLike<Chunk>, options: SendOptions): Promise<void> {
+function observe(
+  outbox: Outbox,
+  source: SubscribableLike<Chunk>,
+  options: SendOptions,
+  ended: () => void,
+): Promise<void> {
   const { signal } = options;
   const unpaced: Unpaced = {
     maxBuffered: options.maxBuffered ?? defaultUnpaced.maxBuffered,
@@ -77,8 +89,10 @@ function observe(outbox: Outbox, source: SubscribableLike<Chunk>, options: SendO
       // Sources of the platform's kind end by the signal, those of rxjs by their subscription.
       leaving.abort();
       subscription?.unsubscribe();
-      if (error === undefined) resolve();
-      else reject(error);
+      if (error === undefined) {
+        ended();
+        resolve();
+      } else reject(error);
     };
     const forget = onAbort(signal, settle);
     outbox.onFail.add(settle);

@@ -15,7 +15,7 @@ import { StreamError } from './errors.js';
 import { noHeaders } from './headers.js';
 import { Inbox, type InboxOwner } from './inbox.js';
 import { defaultUnpaced, Outbox, type OutboxOwner } from './outbox.js';
-import { abortable, deferredSince, handled, isThenable, reject, rejected } from './promises.js';
+import { abortable, deferredSince, done, handled, isThenable, reject, rejected } from './promises.js';
 import { checkCode, codeOf } from './reset-code.js';
 import type { Entry } from './scheduler.js';
 import { checkSource, takeFrom } from './source.js';
@@ -266,10 +266,12 @@ export class CoreStream implements Stream, Entry, InboxOwner, OutboxOwner {
 
   async #send(source: ByteSource, options: SendOptions): Promise<void> {
     const { signal } = options;
+    let sent = done;
     try {
-      const taken = takeFrom(this.outbox, source, options);
-      if (taken !== null) await taken;
-      const sent = options.end === false ? this.outbox.sent() : this.end();
+      // Said as soon as the source has ended: the end travels with the last bytes.
+      await takeFrom(this.outbox, source, options, () => {
+        sent = handled(options.end === false ? this.outbox.sent() : this.end());
+      });
       await abortable(sent, signal);
     } catch (error) {
       // What the stream itself failed with needs no second reset.

@@ -2,6 +2,7 @@ import type { Transport } from '../api.js';
 import { Fifo } from './fifo.js';
 import { FrameWriter } from './frame-writer.js';
 import type { LimitValues } from './limits.js';
+import { startReaders } from './paced-queue.js';
 import { microtask } from './promises.js';
 import { Scheduler } from './scheduler.js';
 import type { CoreStream } from './stream.js';
@@ -66,7 +67,10 @@ export class Transmitter {
   #scheduled = false;
   #flushing = false;
   #over = false;
-  readonly #flush: () => void = () => this.flush();
+  readonly #flush: () => void = () => {
+    startReaders();
+    this.flush();
+  };
 
   constructor(transport: Transport, wire: Wire, host: TransmitterHost) {
     this.#transport = transport;
