@@ -123,7 +123,7 @@ export class Ending {
   transportEnded(): void {
     const { streams, isEstablished, wire, limits } = this.#host;
     if (this.isOver) this.#transport.end();
-    else if (streams.size > 0) this.#lose(`the connection ended with ${counted(streams.size)} open`);
+    else if (streams.size > 0) this.#lose(`the connection ended, streams open: ${streams.size}`);
     else if (!isEstablished) this.#lose('the connection ended before the peer had said what it speaks');
     else if (wire.isMidFrame) this.#lose('the connection ended in the middle of a frame');
     else {
@@ -139,7 +139,7 @@ export class Ending {
     const { size } = this.#host.streams;
     if (this.isOver) return;
     if (this.#ending && size === 0) this.#settle(null);
-    else this.#lose(`the connection was lost with ${counted(size)} open`, error);
+    else this.#lose(`the connection was lost, streams open: ${size}`, error);
   }
 
   /** Counts what still arrives after the end. */
@@ -195,8 +195,4 @@ export class Ending {
     this.#cancelDeadline?.();
     this.#cancelDeadline = null;
   }
-}
-
-function counted(streams: number): string {
-  return `${streams} stream${streams === 1 ? '' : 's'}`;
 }

@@ -275,8 +275,8 @@ export class CoreStream implements Stream, Entry, InboxOwner, OutboxOwner {
       await abortable(sent, signal);
     } catch (error) {
       // What the stream itself failed with needs no second reset.
-      if (error !== this.outbox.error && !this.isOver) {
-        if (signal?.aborted === true && error === signal.reason) this.reset('cancel', error);
+      if (error !== this.outbox.error) {
+        if (signal?.aborted && error === signal.reason) this.reset('cancel', error);
         else this.error(error);
       }
       throw error;

@@ -276,12 +276,10 @@ export class Transmitter {
   /** Gives a stream its next turn. False if it has none to take, and what it has may wait for its window. */
   #queue(stream: CoreStream): boolean {
     const { outbox } = stream;
-    if (this.#hasWork(stream)) {
-      this.#scheduler.add(stream);
-      return true;
-    }
-    if (outbox.queued > 0 && outbox.window <= 0 && !stream.stalled) this.#stalled(stream);
-    return false;
+    const hasWork = this.#hasWork(stream);
+    if (hasWork) this.#scheduler.add(stream);
+    else if (outbox.queued > 0 && outbox.window <= 0 && !stream.stalled) this.#stalled(stream);
+    return hasWork;
   }
 
   /** What a stream has, or its source, waits for its window. */

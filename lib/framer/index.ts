@@ -23,6 +23,7 @@ export const framer: Protocol = Object.assign(
   {
     alpn: 'rxmux/1',
     recognises: (head: Uint8Array): boolean | undefined => startsWith(head, preface),
-    check: ({ limits }: ProviderOptions): void => void withLimits(profile.limits, limits, profile.bounds),
+    check: (options: ProviderOptions): void =>
+      void withLimits(profile.limits, options.limits, profile.bounds),
   },
 );

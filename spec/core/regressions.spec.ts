@@ -285,8 +285,8 @@ describe('what others stumbled over', () => {
   });
 
   test.each([
-    [1, 'the connection was lost with 1 stream open'],
-    [2, 'the connection was lost with 2 streams open'],
+    [1, 'the connection was lost, streams open: 1'],
+    [2, 'the connection was lost, streams open: 2'],
   ])('a loss counts its streams: %i', async (count, message) => {
     const [near, far] = memoryPair();
     const client = trackProvider(framer(near));
