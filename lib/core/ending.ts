@@ -125,7 +125,7 @@ export class Ending {
     if (this.isOver) this.#transport.end();
     else if (streams.size > 0) this.#lose(`the connection ended, streams open: ${streams.size}`);
     else if (!isEstablished) this.#lose('the connection ended before the peer had said what it speaks');
-    else if (wire.isMidFrame) this.#lose('the connection ended in the middle of a frame');
+    else if (wire.isMidFrame) this.#lose('the connection ended within a frame');
     else {
       this.#host.finish();
       this.#settle(null);

@@ -141,7 +141,7 @@ export class Outbox {
     const refusal = this.refusal;
     if (refusal !== undefined) return rejected(refusal);
     const taken = bytes.byteLength === 0 || this.hasRoom(bytes.byteLength);
-    this.#push(bytes);
+    this.take(bytes);
     return taken ? done : this.sent();
   }
 
@@ -166,8 +166,9 @@ export class Outbox {
         return false;
       }
     }
-    this.#push(bytes);
-    if (holdable && !this.hasRoom(1)) {
+    this.take(bytes);
+    // Whoever has heard of a stall may have reset the stream.
+    if (holdable && !this.#failed && !this.hasRoom(1)) {
       this.#holds ??= [];
       this.#holds.push(hold());
       this.#owner.outboxThirsty();
@@ -177,7 +178,11 @@ export class Outbox {
 
   /** Takes bytes without asking for room: the caller has. */
   take(bytes: Uint8Array): void {
-    this.#push(bytes);
+    if (bytes.byteLength === 0) return;
+    this.#queue ??= new ByteQueue();
+    this.#queue.push(bytes);
+    this.#count();
+    this.#owner.outboxReady();
   }
 
   /**
@@ -206,6 +211,10 @@ export class Outbox {
       this.#owner.outboxReady();
       // A source that waits for room would wait for ever: there is none behind the end.
       if (this.isThirsty) this.#noRoom(this.refusal);
+    } else if (trailers !== null) {
+      // A source has ended, and said so: trailers can be added until the end is on its way.
+      if (this.#ended) return rejected(this.refusal);
+      this.trailers ??= trailers;
     }
     return this.#ended ? done : this.#reached(this.bytesOut + this.queued + 1);
   }
@@ -278,14 +287,6 @@ export class Outbox {
     this.fail(error);
     this.trailers = null;
     this.#ending = true;
-    this.#owner.outboxReady();
-  }
-
-  #push(bytes: Uint8Array): void {
-    if (bytes.byteLength === 0) return;
-    this.#queue ??= new ByteQueue();
-    this.#queue.push(bytes);
-    this.#count();
     this.#owner.outboxReady();
   }
 

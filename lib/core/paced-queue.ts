@@ -17,7 +17,14 @@ export function startReaders(): void {
   if (starting.length === 0) return;
   const queues = starting;
   starting = [];
-  for (const one of queues) one.start();
+  for (const one of queues) {
+    try {
+      one.start();
+    } catch (error) {
+      // A reader that throws stops no other, and no connection.
+      void Promise.reject(error);
+    }
+  }
 }
 
 interface Waiter<T> {

@@ -86,13 +86,13 @@ function observe(
       over = true;
       forget();
       outbox.onFail.delete(settle);
-      // Sources of the platform's kind end by the signal, those of rxjs by their subscription.
-      leaving.abort();
-      subscription?.unsubscribe();
       if (error === undefined) {
         ended();
         resolve();
       } else reject(error);
+      // Sources of the platform's kind end by the signal, those of rxjs by their subscription: its teardown may throw.
+      leaving.abort();
+      subscription?.unsubscribe();
     };
     const forget = onAbort(signal, settle);
     outbox.onFail.add(settle);
@@ -108,7 +108,7 @@ function observe(
             settle(error);
           }
         },
-        error: (error: unknown) => settle(error ?? new Error('the source failed without saying why')),
+        error: (error: unknown) => settle(error ?? new Error('the source gave no reason')),
         complete: () => settle(),
       },
       { signal: leaving.signal },

@@ -270,12 +270,12 @@ export class CoreStream implements Stream, Entry, InboxOwner, OutboxOwner {
     try {
       // Said as soon as the source has ended: the end travels with the last bytes.
       await takeFrom(this.outbox, source, options, () => {
-        sent = handled(options.end === false ? this.outbox.sent() : this.end());
+        sent = options.end === false ? this.outbox.sent() : this.end();
       });
       await abortable(sent, signal);
     } catch (error) {
       // What the stream itself failed with needs no second reset.
-      if (error !== this.outbox.error) {
+      if (!this.outbox.hasFailed || error !== this.outbox.error) {
         if (signal?.aborted && error === signal.reason) this.reset('cancel', error);
         else this.error(error);
       }

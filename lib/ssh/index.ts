@@ -76,6 +76,9 @@ export function ssh(options: SshOptions): SshProtocol {
   for (const name of serve) {
     if (!isChannelName(name)) throw new TypeError(`"serve" knows no channels named "${name}"`);
   }
+  if (options.knownHosts !== undefined && typeof options.knownHosts !== 'string') {
+    throw new TypeError('knownHosts is a text: what is in the file, read as UTF-8');
+  }
   if (options.knownHosts !== undefined && looksLikePath(options.knownHosts)) {
     throw new TypeError('knownHosts looks like the path of a file: what is in the file is needed');
   }

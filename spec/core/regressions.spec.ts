@@ -1,6 +1,17 @@
+import { execFile } from 'node:child_process';
 import { getEventListeners } from 'node:events';
-import { firstValueFrom, from, Subject } from 'rxjs';
-import { framer, hold, type Limits, memoryPair, type Provider, type Stream } from 'rxmux';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { firstValueFrom, from, lastValueFrom, Subject, toArray } from 'rxjs';
+import {
+  framer,
+  hold,
+  type Limits,
+  memoryPair,
+  type Provider,
+  type Stream,
+  type SubscribableLike,
+} from 'rxmux';
 import { trackPair, trackProvider } from '../support/leaks.js';
 
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
@@ -349,6 +360,133 @@ describe('what others stumbled over', () => {
       releaseSecond();
       await turns(5);
       expect(seen.map(({ id }) => id)).toEqual([3, 5]);
+    });
+  });
+
+  test('a reader that throws stops neither its connection nor other readers', async () => {
+    // In a process of its own: what it throws is nobody's to handle.
+    const program = `
+      import { Subscriber } from 'rxjs';
+      import { framer, memoryPair } from 'rxmux';
+      class Thrower extends Subscriber {
+        _next() { throw new Error('thrown by the reader'); }
+      }
+      process.on('unhandledRejection', (error) => console.log(error.message));
+      const [near, far] = memoryPair();
+      const client = framer(near);
+      framer(far, { role: 'server' }).accept$.subscribe((stream) => stream.send('answer'));
+      const streams = [client.newStream(), client.newStream()];
+      await Promise.all(streams.map((stream) => stream.reply));
+      await client.ping();
+      const third = client.newStream();
+      streams[0].data$.subscribe(new Thrower());
+      streams[1].data$.subscribe((chunk) => console.log(Buffer.from(chunk).toString()));
+      await third.reply;
+      console.log('the connection goes on');
+      process.exit(0);
+    `;
+    const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module', '-e', program], {
+      cwd: join(import.meta.dirname, '../..'),
+      timeout: 10_000,
+    });
+    expect(stdout.trim().split('\n').sort()).toEqual([
+      'answer',
+      'the connection goes on',
+      'thrown by the reader',
+    ]);
+  }, 20_000);
+
+  test('a reset by whoever hears of a stall holds up nobody', async () => {
+    await withPair(
+      async (client, server) => {
+        const near = client.newStream();
+        const far = (await server.accept()) as Stream;
+        far.accept();
+        await near.reply;
+        void near.write(new Uint8Array(near.stats.sendWindow ?? 0));
+        await turns(3);
+        client.events$.subscribe((event) => {
+          if (event.type === 'stall' && event.stream === near) near.reset();
+        });
+        near.closed.catch(ignore);
+        const upstream = client.newStream();
+        const source = (await server.accept()) as Stream;
+        source.accept();
+        let chunks = 0;
+        let complete = false;
+        source.data$.subscribe({
+          next: (chunk) => {
+            chunks++;
+            near.next(chunk);
+          },
+          complete: () => {
+            complete = true;
+          },
+        });
+        for (let count = 0; count < 5; count++) {
+          await upstream.write('chunk');
+          await turns(2);
+        }
+        await upstream.end();
+        await turns(3);
+        expect([chunks, complete]).toEqual([5, true]);
+      },
+      { windowBytes: 1000 },
+    );
+  });
+
+  test('trailers said right behind a source that has ended are sent', async () => {
+    await withPair(async (client, server) => {
+      const near = client.newStream();
+      const sent = near.send(['a', 'b']);
+      const ended = near.end({ sum: '2' });
+      const far = (await server.accept()) as Stream;
+      expect(Buffer.concat(await lastValueFrom(far.data$.pipe(toArray()))).toString()).toBe('ab');
+      expect((await far.trailers)?.get('sum')).toBe('2');
+      await Promise.all([sent, ended]);
+      await expect(near.end({ more: '3' })).rejects.toMatchObject({ code: 'ended' });
+    });
+  });
+
+  test('a source whose teardown throws has been sent all the same', async () => {
+    await withPair(async (client, server) => {
+      const teardown = jest.fn(() => {
+        throw new Error('of the teardown');
+      });
+      // What a teardown throws is its own Observable's to report.
+      const source: SubscribableLike<string> = {
+        subscribe: (observer) => {
+          void Promise.resolve().then(() => {
+            observer.next?.('all');
+            try {
+              observer.complete?.();
+            } catch {}
+          });
+          return { unsubscribe: teardown };
+        },
+      };
+      const near = client.newStream();
+      const sent = near.send(source);
+      const far = (await server.accept()) as Stream;
+      expect(Buffer.concat(await lastValueFrom(far.data$.pipe(toArray()))).toString()).toBe('all');
+      await sent;
+      expect(teardown).toHaveBeenCalledTimes(1);
+    });
+  });
+
+  test('a source that throws nothing at all has failed', async () => {
+    await withPair(async (client, server) => {
+      server.accept$.subscribe({ error: ignore });
+      const near = client.newStream();
+      const sent = near.send(
+        (function* () {
+          yield 'a';
+          // biome-ignore lint/style/useThrowOnlyError: that it is none is the point.
+          throw undefined;
+        })(),
+      );
+      await expect(sent).rejects.toBeUndefined();
+      await expect(near.closed).rejects.toMatchObject({ reset: 'internal-error' });
     });
   });
 });

@@ -341,17 +341,30 @@ describe('what an application gets wrong throws at once', () => {
         [`${path} for a host's key`, () => ssh({ hostKeys: [path] }), /^hostKeys\[0\] .* path of a file/],
       ],
     ),
-    ...['/home/a/.ssh/known_hosts', '~/.ssh/known_hosts', 'known_hosts'].map(
-      (path): [string, () => unknown, RegExp] => [
-        `${path} for what is in it`,
-        () => ssh({ knownHosts: path }),
-        /^knownHosts looks like the path of a file/,
-      ],
-    ),
+    ...[
+      '/home/a/.ssh/known_hosts',
+      '~/.ssh/known_hosts',
+      'known_hosts',
+      'known_hosts2',
+      'C:\\Users\\a b\\known hosts',
+      '/home/A B C/.ssh/hosts',
+    ].map((path): [string, () => unknown, RegExp] => [
+      `${path} for what is in it`,
+      () => ssh({ knownHosts: path }),
+      /^knownHosts looks like the path of a file/,
+    ]),
+    ['bytes for known hosts', () => ssh({ knownHosts: Buffer.alloc(300) as never }), /^knownHosts is a text/],
     ['an unknown kind of channel', () => ssh({ serve: ['x11' as never] }), /knows no channels named "x11"/],
   ])('%s', (_name, act, message) => {
     expect(act).toThrow(message);
   });
+
+  it.each(['#n/a', '', '# a comment\n', 'host.example ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAA/x', '\n\n'])(
+    'knownHosts %j is no path',
+    (knownHosts) => {
+      expect(() => ssh({ knownHosts })).not.toThrow();
+    },
+  );
 
   it.each<[Record<string, string>, RegExp]>([
     [{ ':ssh': 'telnet' }, /is one of/],
