@@ -176,7 +176,7 @@ export class Outbox {
     return true;
   }
 
-  /** Takes bytes without asking for room: the caller has. */
+  /** Takes bytes, whether there is room or not: that is the caller's to ask. */
   take(bytes: Uint8Array): void {
     if (bytes.byteLength === 0) return;
     this.#queue ??= new ByteQueue();

@@ -76,12 +76,7 @@ export function ssh(options: SshOptions): SshProtocol {
   for (const name of serve) {
     if (!isChannelName(name)) throw new TypeError(`"serve" knows no channels named "${name}"`);
   }
-  if (options.knownHosts !== undefined && typeof options.knownHosts !== 'string') {
-    throw new TypeError('knownHosts is a text: what is in the file, read as UTF-8');
-  }
-  if (options.knownHosts !== undefined && looksLikePath(options.knownHosts)) {
-    throw new TypeError('knownHosts looks like the path of a file: what is in the file is needed');
-  }
+  if (options.knownHosts !== undefined) checkKnownHosts(options.knownHosts);
   const key = privateKey === undefined ? null : readPrivateKey('privateKey', privateKey, passphrase);
   const keys = (hostKeys ?? []).map((one, at) => readPrivateKey(`hostKeys[${at}]`, one));
   const server = keys.length === 0 ? null : new ServerSide(keys, algorithms);
@@ -164,6 +159,15 @@ function serving(
     throw new TypeError('a server of SSH needs "authenticate", to decide who may log in');
   }
   return { server, authenticate };
+}
+
+function checkKnownHosts(contents: unknown): void {
+  if (typeof contents !== 'string') {
+    throw new TypeError('knownHosts is a text: what is in the file, read as UTF-8');
+  }
+  if (looksLikePath(contents)) {
+    throw new TypeError('knownHosts looks like the path of a file: what is in the file is needed');
+  }
 }
 
 function checkClient(options: SshOptions): void {

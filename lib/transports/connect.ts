@@ -15,7 +15,7 @@ export interface NodeOptions extends ProviderOptions {
 
 /**
  * Dials `tcp://host:port`, `tls://host:port` or `unix:/path`. Rejects if the connection cannot be made. Aborting `signal`
- * gives up the dialling, and aborts the connection once it is there: `limits.handshakeMs` is for dialling alone.
+ * gives up the dialling, and aborts the connection once it is there; the time for dialling is bounded by `limits.handshakeMs`.
  */
 export async function connect(
   address: string,

@@ -56,9 +56,9 @@ export class Verdicts {
     }
     const times = after.ends.map(({ ms }) => ms);
     this.#slowest = Math.max(this.#slowest, ...times);
-    // Whoever is not thrown out within a second has not sent more than 1 MiB. With other things for the machine to do, it
-    // has to show each time.
-    expect(Math.min(...times) < 1000 || blows.every(({ written }) => written < MiB)).toBe(true);
+    // Whoever is not thrown out within a second has not sent more than 1 MiB. The machine may have
+    // other things to do once: the median counts.
+    expect(median(times) < 1000 || blows.every(({ written }) => written < MiB)).toBe(true);
     if (judgesLatency) expect(ratio).toBeLessThan(3);
     return after;
   }

@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { randomFillSync } from 'node:crypto';
 import { once } from 'node:events';
 import { join } from 'node:path';
@@ -29,7 +29,7 @@ const plugin = `
 const root = join(import.meta.dirname, '../..');
 
 /** A plugin that runs what was built, and the host's end of its standard input and output. */
-function start(): { host: Provider; child: ChildProcess; gone: Promise<number | null> } {
+function start(): { host: Provider; gone: Promise<number | null> } {
   const child = spawn(process.execPath, ['--input-type=module', '-e', plugin], {
     cwd: root,
     stdio: ['pipe', 'pipe', 'inherit'],
@@ -37,7 +37,7 @@ function start(): { host: Provider; child: ChildProcess; gone: Promise<number | 
   const [writable, readable] = child.stdio as unknown as [Writable, Readable];
   const host = framer(fromDuplex(Duplex.from({ readable, writable })));
   trackProvider(host, 'the host');
-  return { host, child, gone: once(child, 'close').then(([code]) => code as number | null) };
+  return { host, gone: once(child, 'close').then(([code]) => code as number | null) };
 }
 
 describe("a plugin on a child's standard input and output", () => {
