@@ -7,9 +7,9 @@ export function toBytes(chunk: Chunk): Uint8Array {
   if (chunk instanceof Uint8Array) return chunk;
   if (typeof chunk === 'string') return encoder.encode(chunk);
   // A Uint8Array of another realm (a test runner's, a frame's) is one too.
-  if (ArrayBuffer.isView(chunk) && (chunk as Uint8Array).BYTES_PER_ELEMENT === 1) {
-    const view = chunk as Uint8Array;
-    return new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
+  if (isChunk(chunk)) {
+    const { buffer, byteOffset, byteLength } = chunk as Uint8Array;
+    return new Uint8Array(buffer, byteOffset, byteLength);
   }
   throw new TypeError(`a chunk is a Uint8Array or a string, not ${describe(chunk)}`);
 }

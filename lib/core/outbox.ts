@@ -3,7 +3,7 @@ import { ByteQueue } from './byte-queue.js';
 import { toBytes } from './bytes.js';
 import { StreamError } from './errors.js';
 import { canHold, hold, type Release } from './hold.js';
-import { type Deferred, done, reject, rejected } from './promises.js';
+import { Deferred, done, reject, rejected } from './promises.js';
 
 /** What a sending half asks of its stream. */
 export interface OutboxOwner {
@@ -20,19 +20,13 @@ export interface OutboxOwner {
   outboxOverflowed(error: StreamError): void;
 }
 
-class Waiter implements Deferred<void> {
-  readonly promise: Promise<void>;
-  resolve!: () => void;
-  reject!: (error: unknown) => void;
+class Waiter extends Deferred<void> {
   /** Total of bytes sent at which it is over; the end counts as one more. */
   readonly at: number;
 
   constructor(at: number) {
+    super();
     this.at = at;
-    this.promise = new Promise((resolve, reject) => {
-      this.resolve = resolve;
-      this.reject = reject;
-    });
   }
 }
 

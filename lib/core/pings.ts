@@ -1,7 +1,7 @@
 import type { Clock } from './clock.js';
 import { StreamError } from './errors.js';
 import { Bucket } from './faults.js';
-import { type Deferred, deferred, reject } from './promises.js';
+import { Deferred, reject } from './promises.js';
 
 /** Below what a peer with default limits allows (16, then 4 a second): our own pings must never look like a flood. */
 const burst = 10;
@@ -37,7 +37,7 @@ export class Pings {
   }
 
   ping(): Promise<number> {
-    const result = deferred<number>();
+    const result = new Deferred<number>();
     if (this.#failure !== undefined) reject(result, this.#failure);
     else {
       this.#waiting.push(result);

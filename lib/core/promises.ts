@@ -1,25 +1,18 @@
 import { onAbort } from './abort.js';
 
 /** A promise with its two functions beside it. */
-export interface Deferred<T> {
-  readonly promise: Promise<T>;
-  resolve(value: T): void;
-  reject(error: unknown): void;
-}
-
-export function deferred<T>(): Deferred<T> {
-  let resolve!: (value: T) => void;
-  let onReject!: (error: unknown) => void;
-  const promise = new Promise<T>((onResolve, rejecter) => {
-    resolve = onResolve;
-    onReject = rejecter;
+export class Deferred<T> {
+  resolve!: (value: T) => void;
+  reject!: (error: unknown) => void;
+  readonly promise: Promise<T> = new Promise((resolve, reject) => {
+    this.resolve = resolve;
+    this.reject = reject;
   });
-  return { promise, resolve, reject: onReject };
 }
 
 /** The same for what may have happened already, or have failed. */
 export function deferredSince<T>(happened: boolean, value: T, failure: unknown): Deferred<T> {
-  const result = deferred<T>();
+  const result = new Deferred<T>();
   if (happened) result.resolve(value);
   else if (failure !== undefined) reject(result, failure);
   return result;

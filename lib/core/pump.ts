@@ -2,7 +2,7 @@ import type { Chunk } from '../api.js';
 import { onAbort } from './abort.js';
 import { join, toBytes } from './bytes.js';
 import type { Outbox, RoomWaiter } from './outbox.js';
-import { type Deferred, deferred, isThenable } from './promises.js';
+import { Deferred, handled, isThenable } from './promises.js';
 
 /** A source that is pulled, whatever its form. */
 export interface Pulled {
@@ -29,7 +29,7 @@ export class Pump implements RoomWaiter {
   readonly #outbox: Outbox;
   readonly #source: Pulled;
   readonly #ended: () => void;
-  readonly #result: Deferred<void> = deferred();
+  readonly #result: Deferred<void> = new Deferred();
   readonly #forget: () => void;
   /** In the source's own code, or waiting for its answer. */
   #pulling = false;
@@ -119,7 +119,7 @@ export class Pump implements RoomWaiter {
     this.#settle(reason);
     // A source that fails to close has nothing more to say to us: the first error counts.
     try {
-      Promise.resolve(this.#source.close(reason)).catch(() => {});
+      void handled(Promise.resolve(this.#source.close(reason)));
     } catch {}
   }
 

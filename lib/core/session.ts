@@ -25,7 +25,7 @@ import { IdTable } from './id-table.js';
 import { type LimitBounds, type LimitValues, withLimits } from './limits.js';
 import { Peer, type PeerHost } from './peer.js';
 import { Pings } from './pings.js';
-import { abortable, type Deferred, deferred, handled, reject } from './promises.js';
+import { abortable, Deferred, handled, reject } from './promises.js';
 import { pausedForAnswers, pausedForBudget, Receiver } from './receiver.js';
 import { CoreStream } from './stream.js';
 import type { StreamEvent, StreamHost } from './stream-host.js';
@@ -74,7 +74,7 @@ export class Session
   readonly #timekeeper: Timekeeper;
   readonly #events: Tap<ProviderEvent> = new Tap();
   readonly #frames: Tap<FrameEvent> = new Tap();
-  readonly #closed: Deferred<void> = deferred();
+  readonly #closed: Deferred<void> = new Deferred();
   /** The id of the next stream that we open. */
   nextId: number;
   /** Streams whose bytes have not found their reader in the turn they came. */
@@ -167,6 +167,7 @@ export class Session
   }
 
   abort(reason?: unknown): void {
+    this.transmitter.flushDue();
     this.ending.abort(reason);
   }
 

@@ -121,7 +121,7 @@ export class CoreStream implements Stream, Entry, InboxOwner, OutboxOwner {
 
   get closed(): Promise<void> {
     const extra = this.#extra;
-    extra.closed ??= deferredSince(this.#state === 'closed', undefined, this.#failure);
+    extra.closed ??= deferredSince<void>(this.#state === 'closed', undefined, this.#failure);
     return extra.closed.promise;
   }
 
@@ -173,9 +173,7 @@ export class CoreStream implements Stream, Entry, InboxOwner, OutboxOwner {
     const reply = this.#host.toHeaders(headers, 'refuse');
     if (this.isOver) return;
     if (this.answer !== 'none' && this.answer !== 'promised') {
-      throw new Error(
-        `stream ${this.id} is accepted already, by accept() or a first read or write: use reset()`,
-      );
+      throw new Error(`stream ${this.id} is accepted already, by accept() or a first use: use reset()`);
     }
     this.#refuse(code, reply, undefined);
   }
@@ -324,6 +322,7 @@ export class CoreStream implements Stream, Entry, InboxOwner, OutboxOwner {
 
   reset(code: ResetCode = 'cancel', cause?: unknown): void {
     checkCode(code);
+    this.#host.transmitter.flushDue();
     if (this.isOver) return;
     const details = { streamId: this.id, reset: code, cause };
     const error = new StreamError('reset', `stream ${this.id} was reset by us (${code})`, details);

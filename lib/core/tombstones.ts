@@ -16,8 +16,8 @@ export class Tombstones {
   add(id: number, now: number): void {
     if (this.#most === 0) return;
     if (this.#until.size >= this.#most) {
-      const oldest = this.#until.keys().next();
-      if (!oldest.done) this.#until.delete(oldest.value);
+      const [oldest] = this.#until.keys();
+      this.#until.delete(oldest as number);
     }
     this.#until.set(id, { until: now + this.#ms, left: mostFrames });
   }

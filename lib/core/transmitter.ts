@@ -2,10 +2,10 @@ import type { Transport } from '../api.js';
 import { Fifo } from './fifo.js';
 import { FrameWriter } from './frame-writer.js';
 import type { LimitValues } from './limits.js';
-import { startReaders } from './paced-queue.js';
 import { microtask } from './promises.js';
 import { Scheduler } from './scheduler.js';
 import type { CoreStream } from './stream.js';
+import { afterPromises } from './turn.js';
 import { maxCredit, trickle } from './window.js';
 import type { Wire } from './wire.js';
 
@@ -19,9 +19,13 @@ const openingBytes = 2048;
 /** Data in a frame that has headers too; with the longest of them, it must not exceed what any peer takes. */
 const preludeBytes = 16 * 1024;
 
+/** A turn that goes on for longer, from promise to promise, does not keep what it has said so far. */
+const longTurnMs = 1;
+
 /** What the sending side asks of its connection. */
 export interface TransmitterHost {
   readonly limits: LimitValues;
+  now(): number;
   /** Calls `yielded` in the next turn of the event loop. */
   yieldTurn(): void;
   /** Adds the credit frames that are due to the batch. */
@@ -34,8 +38,8 @@ export interface TransmitterHost {
 }
 
 /**
- * The sending side of a connection. Whatever happens in one turn is put into frames together, in one microtask at its
- * end: control frames first, then openings in the order of their ids, then data by urgency and in turns.
+ * The sending side of a connection. Whatever happens in one turn is put into frames together at its end, promises and all:
+ * control frames first, then openings in the order of their ids, then data by urgency and in turns.
  */
 export class Transmitter {
   readonly writer: FrameWriter = new FrameWriter();
@@ -65,11 +69,13 @@ export class Transmitter {
   #roomAgain = false;
   #blocked = false;
   #scheduled = false;
+  /** Until when the promises of this turn are waited for; 0 while there is nothing to send, or the turn is young. */
+  #deadline = 0;
   #flushing = false;
   #over = false;
-  readonly #flush: () => void = () => {
-    startReaders();
-    this.flush();
+  readonly #endTurn: () => void = () => {
+    this.#deadline = this.#host.now() + longTurnMs;
+    afterPromises(this.flushDue);
   };
 
   constructor(transport: Transport, wire: Wire, host: TransmitterHost) {
@@ -90,11 +96,20 @@ export class Transmitter {
 
   /** Puts what is new into frames, at the end of this turn. */
   schedule(): void {
-    if (this.#scheduled || this.#over) return;
-    this.#scheduled = true;
-    if (this.#blocked) this.#host.answersWaiting(this.writer.bytes);
-    microtask(this.#flush);
+    if (this.#over) return;
+    if (!this.#scheduled) {
+      this.#scheduled = true;
+      if (this.#blocked) this.#host.answersWaiting(this.writer.bytes);
+      microtask(this.#endTurn);
+    } else if (this.#deadline > 0 && (this.#queued > batchBytes || this.#host.now() > this.#deadline)) {
+      microtask(this.flushDue);
+    }
   }
+
+  /** What was said before this microtask is not to wait any longer. */
+  readonly flushDue: () => void = () => {
+    if (this.#deadline > 0) this.flush();
+  };
 
   open(stream: CoreStream): void {
     this.#opening.push(stream);
@@ -184,6 +199,7 @@ export class Transmitter {
 
   flush(): void {
     this.#scheduled = false;
+    this.#deadline = 0;
     if (this.#over || this.#flushing) return;
     this.#flushing = true;
     if (this.#roomAgain) {

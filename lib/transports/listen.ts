@@ -6,7 +6,7 @@ import { onAbort } from '../core/abort.js';
 import { Backlog } from '../core/backlog.js';
 import { StreamError } from '../core/errors.js';
 import { defaultLimits } from '../core/limits.js';
-import { abortable, type Deferred, deferred, handled } from '../core/promises.js';
+import { abortable, Deferred, handled } from '../core/promises.js';
 import { type Address, formatAddress, parseAddress } from './address.js';
 import type { NodeOptions } from './connect.js';
 import { fromDuplex } from './duplex.js';
@@ -89,7 +89,7 @@ class NodeListener implements Listener {
   readonly #options: NodeOptions;
   readonly #backlog: Backlog<Provider> = new Backlog('accept$ of the listener');
   readonly #most: number;
-  readonly #closed: Deferred<void> = deferred();
+  readonly #closed: Deferred<void> = new Deferred();
   /** Connections that have not said what they speak. */
   readonly #undecided: Set<Socket> = new Set();
   readonly #handshaking: Set<Socket> = new Set();

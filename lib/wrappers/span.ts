@@ -13,7 +13,7 @@ import type {
 } from '../api.js';
 import { StreamError } from '../core/errors.js';
 import { toHeaders } from '../core/headers.js';
-import { abortable, type Deferred, deferred, handled, reject, rejected } from '../core/promises.js';
+import { abortable, Deferred, handled, reject, rejected } from '../core/promises.js';
 import { AcceptQueue } from './accept-queue.js';
 import { FailedStream } from './failed-stream.js';
 import { Member, type SpanMember } from './span-member.js';
@@ -69,7 +69,7 @@ class SpanProvider implements Span {
   /** Those that are not gone, in the order they came. */
   readonly #members: Map<Provider, Member> = new Map();
   readonly #queue: AcceptQueue;
-  readonly #closed: Deferred<void> = deferred();
+  readonly #closed: Deferred<void> = new Deferred();
   /** What stands in the span for a stream that was opened on a member. */
   readonly #shown: WeakMap<Stream, SpanStream> = new WeakMap();
   /** Observers of events or frames, each told of further members. */

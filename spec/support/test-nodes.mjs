@@ -52,7 +52,10 @@ function buildNativeParts(node) {
   spawnSync('npm', ['rebuild', 'ssh2', 'cpu-features'], {
     cwd: root,
     stdio: ['ignore', 'ignore', 'inherit'],
-    env: { ...environmentOf(node), ...(existsSync(join(headers, 'include/node')) && { npm_config_nodedir: headers }) },
+    env: {
+      ...environmentOf(node),
+      ...(existsSync(join(headers, 'include/node')) && { npm_config_nodedir: headers }),
+    },
   });
 }
 

@@ -54,7 +54,7 @@ describe('connect() and listen()', () => {
   test.each<[string, Protocol, object, RegExp]>([
     ['the framer', framer, { limits: { windows: 1 } }, /no limit "windows"/],
     ['HTTP/2', http2, { limits: { maxFrameBytes: 1 } }, /maxFrameBytes is 16384 to/],
-    ['SPDY', spdy, { limits: { maxStreams: -1 } }, /maxStreams cannot be -1/],
+    ['SPDY', spdy, { limits: { maxStreams: -1 } }, /maxStreams is 0 to Infinity, not -1/],
     ['SPDY', spdy, { flowControl: 'maybe' }, /auto, on or off/],
     ['SSH', ssh(sshLogin), { limits: { bannerMs: Number.NaN } }, /bannerMs cannot be NaN/],
     ['SSH', ssh({}), {}, /needs (a "username"|"hostKeys")/],
