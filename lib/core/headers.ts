@@ -60,10 +60,8 @@ class HeaderList implements StreamHeaders {
   toJSON(): Record<string, string | string[]> {
     const result: Record<string, string | string[]> = Object.create(null);
     for (const [name, value] of this) {
-      const before = result[name];
-      if (before === undefined) result[name] = value;
-      else if (typeof before === 'string') result[name] = [before, value];
-      else before.push(value);
+      const all = this.getAll(name);
+      result[name] = all.length > 1 ? all : value;
     }
     return result;
   }
@@ -84,15 +82,14 @@ export function toHeaders(init: HeadersInit | undefined): StreamHeaders {
     const lower = name.toLowerCase();
     if (!isName(lower)) throw new TypeError(`"${name}" cannot be a header's name: use letters, digits and -`);
     if (!isValue(lower, value))
-      throw new TypeError(`the value of header "${name}" has a NUL or a line break in it`);
+      throw new TypeError(`the value of header "${name}" has a NUL or a line break`);
     flat.push(lower, value);
   };
   if (Symbol.iterator in init) {
     for (const pair of init as Iterable<readonly [string, string]>) add(pair[0], pair[1]);
   } else {
     for (const [name, value] of Object.entries(init)) {
-      if (Array.isArray(value)) for (const one of value) add(name, one);
-      else add(name, value);
+      for (const one of Array.isArray(value) ? value : [value]) add(name, one);
     }
   }
   return flat.length === 0 ? noHeaders : new HeaderList(flat);

@@ -175,10 +175,8 @@ export function withLimits(
     result.maxWindowBytes = result.windowBytes;
   }
   result.windowBytes = Math.min(result.windowBytes, result.maxWindowBytes);
-  if (own.receiveBudgetBytes !== undefined && own.growthBudgetBytes === undefined)
-    result.growthBudgetBytes = 0;
   if (own.receiveBudgetBytes === undefined) {
     result.receiveBudgetBytes = Math.max(result.receiveBudgetBytes, result.windowBytes);
-  }
+  } else if (own.growthBudgetBytes === undefined) result.growthBudgetBytes = 0;
   return result;
 }

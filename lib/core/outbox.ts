@@ -254,9 +254,18 @@ export class Outbox {
     this.widest = Math.max(0, this.window);
   }
 
-  /** Tells writers and sources what is sent, and that there is room. */
-  settle(): void {
+  /** Somebody waits for bytes to be sent. */
+  get hasWaiters(): boolean {
+    return this.#waiters !== null;
+  }
+
+  /** Tells writers that what is in frames is with the transport. */
+  settleSent(): void {
     if (this.#waiters !== null) this.#settleWaiters(this.#waiters);
+  }
+
+  /** Tells sources that there is room. */
+  settle(): void {
     if (this.#room !== null) this.#settleRoom(this.#room);
     if (this.#holds !== null && this.hasRoom(1)) this.#letGo();
   }
@@ -271,7 +280,8 @@ export class Outbox {
     const waiters = this.#waiters;
     this.#waiters = null;
     if (waiters !== null) for (const waiter of waiters) reject(waiter, error);
-    if (this.#onFail !== null) for (const listener of [...this.#onFail]) listener(error);
+    // Each for itself: a source's teardown that throws is an unhandled rejection, and keeps nothing here from ending.
+    for (const listener of [...(this.#onFail ?? [])]) void (async () => listener(error))();
     this.#noRoom(error);
   }
 

@@ -167,7 +167,6 @@ export class Session
   }
 
   abort(reason?: unknown): void {
-    this.transmitter.flushDue();
     this.ending.abort(reason);
   }
 

@@ -322,7 +322,6 @@ export class CoreStream implements Stream, Entry, InboxOwner, OutboxOwner {
 
   reset(code: ResetCode = 'cancel', cause?: unknown): void {
     checkCode(code);
-    this.#host.transmitter.flushDue();
     if (this.isOver) return;
     const details = { streamId: this.id, reset: code, cause };
     const error = new StreamError('reset', `stream ${this.id} was reset by us (${code})`, details);

@@ -2,10 +2,10 @@ import type { Transport } from '../api.js';
 import { Fifo } from './fifo.js';
 import { FrameWriter } from './frame-writer.js';
 import type { LimitValues } from './limits.js';
+import type { Outbox } from './outbox.js';
 import { microtask } from './promises.js';
 import { Scheduler } from './scheduler.js';
 import type { CoreStream } from './stream.js';
-import { afterPromises } from './turn.js';
 import { maxCredit, trickle } from './window.js';
 import type { Wire } from './wire.js';
 
@@ -19,13 +19,12 @@ const openingBytes = 2048;
 /** Data in a frame that has headers too; with the longest of them, it must not exceed what any peer takes. */
 const preludeBytes = 16 * 1024;
 
-/** A turn that goes on for longer, from promise to promise, does not keep what it has said so far. */
-const longTurnMs = 1;
+/** As many promises may follow one on another: a loop of `for await` that answers, and then ends, takes seven. */
+const steps = 10;
 
 /** What the sending side asks of its connection. */
 export interface TransmitterHost {
   readonly limits: LimitValues;
-  now(): number;
   /** Calls `yielded` in the next turn of the event loop. */
   yieldTurn(): void;
   /** Adds the credit frames that are due to the batch. */
@@ -38,8 +37,9 @@ export interface TransmitterHost {
 }
 
 /**
- * The sending side of a connection. Whatever happens in one turn is put into frames together at its end, promises and all:
- * control frames first, then openings in the order of their ids, then data by urgency and in turns.
+ * The sending side of a connection. Whatever happens in one turn is put into frames together, in one microtask at its
+ * end: control frames first, then openings in the order of their ids, then data by urgency and in turns. Less than a batch
+ * waits a few promises longer for what those lead to: a loop that answers, and then ends, is one write.
  */
 export class Transmitter {
   readonly writer: FrameWriter = new FrameWriter();
@@ -69,13 +69,18 @@ export class Transmitter {
   #roomAgain = false;
   #blocked = false;
   #scheduled = false;
-  /** Until when the promises of this turn are waited for; 0 while there is nothing to send, or the turn is young. */
-  #deadline = 0;
   #flushing = false;
   #over = false;
-  readonly #endTurn: () => void = () => {
-    this.#deadline = this.#host.now() + longTurnMs;
-    afterPromises(this.flushDue);
+  /** How many more promises what is in frames waits for. */
+  #steps = 0;
+  /** A stream is over by what is in frames: who hears of that may end the process. */
+  #urgent = false;
+  /** Whose promises wait for the bytes that are in frames now. */
+  #framed: Outbox[] = [];
+  readonly #flush: () => void = () => this.flush();
+  readonly #step: () => void = () => {
+    if (--this.#steps > 0) microtask(this.#step);
+    else if (!this.#blocked && !this.#over) this.finish();
   };
 
   constructor(transport: Transport, wire: Wire, host: TransmitterHost) {
@@ -96,20 +101,11 @@ export class Transmitter {
 
   /** Puts what is new into frames, at the end of this turn. */
   schedule(): void {
-    if (this.#over) return;
-    if (!this.#scheduled) {
-      this.#scheduled = true;
-      if (this.#blocked) this.#host.answersWaiting(this.writer.bytes);
-      microtask(this.#endTurn);
-    } else if (this.#deadline > 0 && (this.#queued > batchBytes || this.#host.now() > this.#deadline)) {
-      microtask(this.flushDue);
-    }
+    if (this.#scheduled || this.#over) return;
+    this.#scheduled = true;
+    if (this.#blocked) this.#host.answersWaiting(this.writer.bytes);
+    microtask(this.#flush);
   }
-
-  /** What was said before this microtask is not to wait any longer. */
-  readonly flushDue: () => void = () => {
-    if (this.#deadline > 0) this.flush();
-  };
 
   open(stream: CoreStream): void {
     this.#opening.push(stream);
@@ -195,11 +191,11 @@ export class Transmitter {
   stop(): void {
     this.#over = true;
     this.#parked.clear();
+    this.#settleFramed();
   }
 
   flush(): void {
     this.#scheduled = false;
-    this.#deadline = 0;
     if (this.#over || this.#flushing) return;
     this.#flushing = true;
     if (this.#roomAgain) {
@@ -207,27 +203,41 @@ export class Transmitter {
       this.#unpark();
     }
     this.#host.writeCredit();
+    // Sources are pulled while a batch is made: what a stream may have queued bounds that too.
+    const most = Math.max(1, Math.min(batchBytes, this.#host.limits.streamQueueBytes));
     while (!this.#blocked && !this.#over) {
-      this.#collect();
-      if (this.writer.bytes === 0) break;
-      this.#turnBytes += this.writer.bytes;
-      this.#blocked = !this.#transport.write(this.writer.take());
-      if (this.#turnBytes < bytesPerTurn || this.#blocked) continue;
-      this.#yielding = true;
-      this.#blocked = true;
-      this.#host.yieldTurn();
+      this.#collect(most);
+      if (this.writer.bytes < most && !this.#urgent) break;
+      this.finish();
     }
     this.#flushing = false;
+    if (this.writer.bytes === 0 || this.#blocked || this.#steps > 0) return;
+    this.#steps = steps;
+    microtask(this.#step);
   }
 
-  /** Before the transport is ended: what is in frames goes, whether the transport has room or not, and no more. */
+  /** What is in frames goes, whether the transport has room or not, and no more. */
   finish(): void {
-    if (this.writer.bytes > 0) this.#transport.write(this.writer.take());
+    const { bytes } = this.writer;
+    this.#urgent = false;
+    if (bytes === 0) return;
+    this.#blocked = !this.#transport.write(this.writer.take());
+    this.#settleFramed();
+    this.#turnBytes += bytes;
+    if (this.#turnBytes < bytesPerTurn || this.#blocked) return;
+    this.#yielding = true;
+    this.#blocked = true;
+    this.#host.yieldTurn();
   }
 
-  #collect(): void {
-    // Sources are pulled while a batch is made: what a stream may have queued bounds that too.
-    const most = Math.min(batchBytes, this.#host.limits.streamQueueBytes);
+  #settleFramed(): void {
+    const framed = this.#framed;
+    if (framed.length === 0) return;
+    this.#framed = [];
+    for (const outbox of framed) outbox.settleSent();
+  }
+
+  #collect(most: number): void {
     while (this.writer.bytes < most) {
       const opening = this.#nextOpening();
       if (opening !== undefined) {
@@ -285,6 +295,8 @@ export class Transmitter {
       stream.localEnded();
     }
     if (this.#maySayStop(stream)) this.#host.sayStop(stream);
+    if (stream.isOver) this.#urgent = true;
+    if (outbox.hasWaiters) this.#framed.push(outbox);
     outbox.settle();
     this.#queue(stream);
   }

@@ -98,7 +98,7 @@ describe('a turn that goes on from promise to promise', () => {
     await expect(server.closed).rejects.toThrow();
   });
 
-  it('sends what it has after a millisecond, and after a batch', async () => {
+  it('sends what it has after a few of them, and after a batch', async () => {
     const { client, server, writes } = await pair(framer);
     const arrived = client.accept();
     const stream = server.newStream();

@@ -39,6 +39,15 @@ async function withPair(
 
 const ignore = (): void => {};
 
+/** What a program prints, in the order of letters; in a process of its own, since what it throws is nobody's to handle. */
+async function linesOf(program: string): Promise<string[]> {
+  const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module', '-e', program], {
+    cwd: join(import.meta.dirname, '../..'),
+    timeout: 10_000,
+  });
+  return stdout.trim().split('\n').sort();
+}
+
 describe('what others stumbled over', () => {
   test('a server that answers without reading goes on for ever', async () => {
     await withPair(async (client, server) => {
@@ -364,7 +373,6 @@ describe('what others stumbled over', () => {
   });
 
   test('a reader that throws stops neither its connection nor other readers', async () => {
-    // In a process of its own: what it throws is nobody's to handle.
     const program = `
       import { Subscriber } from 'rxjs';
       import { framer, memoryPair } from 'rxmux';
@@ -385,15 +393,7 @@ describe('what others stumbled over', () => {
       console.log('the connection goes on');
       process.exit(0);
     `;
-    const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module', '-e', program], {
-      cwd: join(import.meta.dirname, '../..'),
-      timeout: 10_000,
-    });
-    expect(stdout.trim().split('\n').sort()).toEqual([
-      'answer',
-      'the connection goes on',
-      'thrown by the reader',
-    ]);
+    expect(await linesOf(program)).toEqual(['answer', 'the connection goes on', 'thrown by the reader']);
   }, 20_000);
 
   test('a reset by whoever hears of a stall holds up nobody', async () => {
@@ -473,6 +473,33 @@ describe('what others stumbled over', () => {
       expect(teardown).toHaveBeenCalledTimes(1);
     });
   });
+
+  test('a source whose teardown throws at a reset keeps nothing from ending', async () => {
+    const program = `
+      import { Observable } from 'rxjs';
+      import { framer, memoryPair } from 'rxmux';
+      process.on('unhandledRejection', ({ name }) => console.log(name));
+      const [near, far] = memoryPair();
+      const client = framer(near);
+      framer(far, { role: 'server' }).accept$.subscribe({ error() {} });
+      const stream = client.newStream();
+      const source = (teardown) => new Observable(() => teardown);
+      const thrower = () => { throw new Error('of the teardown'); };
+      const sent = [source(thrower), source(() => console.log('torn down'))].map((one) =>
+        stream.send(one, { end: false }));
+      stream.reset('cancel');
+      for (const one of sent) await one.catch(({ code }) => console.log(code));
+      console.log(stream.state + ', open ' + client.streams.size);
+      setImmediate(() => process.exit(0));
+    `;
+    expect(await linesOf(program)).toEqual([
+      'UnsubscriptionError',
+      'reset',
+      'reset',
+      'reset, open 0',
+      'torn down',
+    ]);
+  }, 20_000);
 
   test('a source that throws nothing at all has failed', async () => {
     await withPair(async (client, server) => {
