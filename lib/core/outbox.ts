@@ -254,11 +254,6 @@ export class Outbox {
     this.widest = Math.max(0, this.window);
   }
 
-  /** Somebody waits for bytes to be sent. */
-  get hasWaiters(): boolean {
-    return this.#waiters !== null;
-  }
-
   /** Tells writers that what is in frames is with the transport. */
   settleSent(): void {
     if (this.#waiters !== null) this.#settleWaiters(this.#waiters);

@@ -75,7 +75,7 @@ export class Transmitter {
   #steps = 0;
   /** A stream is over by what is in frames: who hears of that may end the process. */
   #urgent = false;
-  /** Whose promises wait for the bytes that are in frames now. */
+  /** Whose bytes are in frames now: promises may wait for them. */
   #framed: Outbox[] = [];
   readonly #flush: () => void = () => this.flush();
   readonly #step: () => void = () => {
@@ -188,10 +188,11 @@ export class Transmitter {
     if (this.#opening.size > 0) this.schedule();
   }
 
-  stop(): void {
+  /** Nothing goes any more: who waits for what is in frames is told `reason`. */
+  stop(reason: unknown): void {
     this.#over = true;
     this.#parked.clear();
-    this.#settleFramed();
+    for (const outbox of this.#framed) outbox.fail(reason);
   }
 
   flush(): void {
@@ -216,25 +217,27 @@ export class Transmitter {
     microtask(this.#step);
   }
 
+  /** What was said before goes now: a peer may be shown it and then the reset, and not the reset alone. */
+  flushFramed(): void {
+    if (this.#steps > 0 && !this.#flushing) this.finish();
+  }
+
   /** What is in frames goes, whether the transport has room or not, and no more. */
   finish(): void {
-    const { bytes } = this.writer;
     this.#urgent = false;
-    if (bytes === 0) return;
-    this.#blocked = !this.#transport.write(this.writer.take());
-    this.#settleFramed();
-    this.#turnBytes += bytes;
+    if (this.writer.bytes === 0) return;
+    this.#turnBytes += this.writer.bytes;
+    try {
+      this.#blocked = !this.#transport.write(this.writer.take());
+    } catch (error) {
+      this.#transport.destroy(error);
+      return;
+    }
+    for (const outbox of this.#framed.splice(0)) outbox.settleSent();
     if (this.#turnBytes < bytesPerTurn || this.#blocked) return;
     this.#yielding = true;
     this.#blocked = true;
     this.#host.yieldTurn();
-  }
-
-  #settleFramed(): void {
-    const framed = this.#framed;
-    if (framed.length === 0) return;
-    this.#framed = [];
-    for (const outbox of framed) outbox.settleSent();
   }
 
   #collect(most: number): void {
@@ -296,7 +299,7 @@ export class Transmitter {
     }
     if (this.#maySayStop(stream)) this.#host.sayStop(stream);
     if (stream.isOver) this.#urgent = true;
-    if (outbox.hasWaiters) this.#framed.push(outbox);
+    this.#framed.push(outbox);
     outbox.settle();
     this.#queue(stream);
   }

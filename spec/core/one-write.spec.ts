@@ -86,6 +86,27 @@ describe('a turn that goes on from promise to promise', () => {
     await client.close();
   });
 
+  it('shows a reader what was written before the reset', async () => {
+    const { client, server, writes } = await pair(framer);
+    const arrived = client.accept();
+    const stream = server.newStream();
+    await stream.write('begun');
+    const far = (await arrived) as Stream;
+    const seen: string[] = [];
+    far.data$.subscribe({
+      next: (bytes) => seen.push(new TextDecoder().decode(bytes)),
+      error: ({ code }) => seen.push(code),
+    });
+    await client.ping();
+    const before = writes();
+    await stream.write('half of i');
+    stream.reset('internal-error');
+    await expect(far.closed).rejects.toMatchObject({ code: 'reset' });
+    expect(seen).toEqual(['begun', 'half of i', 'reset']);
+    expect(writes() - before).toBe(2);
+    await client.close();
+  });
+
   it('keeps nothing that was written before the connection is aborted', async () => {
     const { client, server } = await pair(framer);
     const arrived = server.accept();

@@ -501,6 +501,22 @@ describe('what others stumbled over', () => {
     ]);
   }, 20_000);
 
+  test('a transport that throws is lost, and its streams with it', async () => {
+    const [near, far] = memoryPair();
+    const client = framer(near, { role: 'client' });
+    const server = framer(far, { role: 'server' });
+    trackPair([client, server]);
+    await client.ping();
+    const cause = new Error('of the transport');
+    near.write = () => {
+      throw cause;
+    };
+    const stream = client.newStream();
+    await expect(stream.send('a')).rejects.toMatchObject({ code: 'closed', cause });
+    await expect(client.closed).rejects.toMatchObject({ code: 'closed', cause });
+    await expect(server.closed).rejects.toMatchObject({ code: 'closed' });
+  });
+
   test('a source that throws nothing at all has failed', async () => {
     await withPair(async (client, server) => {
       server.accept$.subscribe({ error: ignore });

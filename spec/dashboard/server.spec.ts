@@ -71,7 +71,7 @@ async function eavesdrop(board: Dashboard): Promise<{ text(): string; messages()
   return {
     text: () => text,
     messages: () =>
-      Array.from(text.matchAll(/^data: (.*)$/gm), ([, json]) => JSON.parse(json as string) as Message),
+      Array.from(text.matchAll(/^data: (.*)\n/gm), ([, json]) => JSON.parse(json as string) as Message),
     stop: () => socket.destroy(),
   };
 }
