@@ -38,8 +38,9 @@ export interface TransmitterHost {
 
 /**
  * The sending side of a connection. Whatever happens in one turn is put into frames together, in one microtask at its
- * end: control frames first, then openings in the order of their ids, then data by urgency and in turns. Less than a batch
- * waits a few promises longer for what those lead to: a loop that answers, and then ends, is one write.
+ * end: control frames first, then openings in the order of their ids, then data by urgency and in turns. Behind a stream's
+ * first frame, what is less than a batch waits a few promises longer for what those lead to: a loop that answers, and
+ * then ends, is one write.
  */
 export class Transmitter {
   readonly writer: FrameWriter = new FrameWriter();
@@ -73,13 +74,11 @@ export class Transmitter {
   #over = false;
   /** How many more promises what is in frames waits for. */
   #steps = 0;
-  /** A stream is over by what is in frames: who hears of that may end the process. */
-  #urgent = false;
   /** Whose bytes are in frames now: promises may wait for them. */
   #framed: Outbox[] = [];
   readonly #flush: () => void = () => this.flush();
   readonly #step: () => void = () => {
-    if (--this.#steps > 0) microtask(this.#step);
+    if (this.#steps > 0 && --this.#steps > 0) microtask(this.#step);
     else if (!this.#blocked && !this.#over) this.finish();
   };
 
@@ -208,13 +207,11 @@ export class Transmitter {
     const most = Math.max(1, Math.min(batchBytes, this.#host.limits.streamQueueBytes));
     while (!this.#blocked && !this.#over) {
       this.#collect(most);
-      if (this.writer.bytes < most && !this.#urgent) break;
+      const { bytes } = this.writer;
+      if (bytes === 0 || (bytes < most && this.#steps > 0)) break;
       this.finish();
     }
     this.#flushing = false;
-    if (this.writer.bytes === 0 || this.#blocked || this.#steps > 0) return;
-    this.#steps = steps;
-    microtask(this.#step);
   }
 
   /** What was said before goes now: a peer may be shown it and then the reset, and not the reset alone. */
@@ -224,7 +221,6 @@ export class Transmitter {
 
   /** What is in frames goes, whether the transport has room or not, and no more. */
   finish(): void {
-    this.#urgent = false;
     if (this.writer.bytes === 0) return;
     this.#turnBytes += this.writer.bytes;
     try {
@@ -298,7 +294,12 @@ export class Transmitter {
       stream.localEnded();
     }
     if (this.#maySayStop(stream)) this.#host.sayStop(stream);
-    if (stream.isOver) this.#urgent = true;
+    // Who hears that a stream is over may end the process.
+    if (stream.isOver) this.#steps = 0;
+    else if (prelude && !end && this.#steps === 0) {
+      this.#steps = steps;
+      microtask(this.#step);
+    }
     this.#framed.push(outbox);
     outbox.settle();
     this.#queue(stream);
