@@ -1,4 +1,12 @@
-import type { FrameEvent, Provider, ProviderEvent, ProviderOperator, Stream, StreamState } from '../api.js';
+import type {
+  FrameEvent,
+  Provider,
+  ProviderEvent,
+  ProviderOperator,
+  Stream,
+  StreamState,
+  StreamStats,
+} from '../api.js';
 import { type Clock, systemClock } from '../core/clock.js';
 import { noHeaders } from '../core/headers.js';
 import { microtask } from '../core/promises.js';
@@ -60,6 +68,12 @@ const eventEnd = '}}\n';
 /** The rest of an event that says no more than what its stream is now. */
 const stateTexts = tableOf(states, (state: StreamState) => `,"state":"${state}"${eventEnd}`);
 
+const origins = tableOf(['local', 'remote'], (origin: Stream['origin']) => `,"origin":"${origin}","label":`);
+
+/** What stands between the label of a stream and the time it was opened. */
+const withHeaders = (list: readonly unknown[]): string => `,"headers":${JSON.stringify(list)},"opened_at":`;
+const withoutHeaders = withHeaders([]);
+
 function tableOf<Key extends string>(
   keys: readonly Key[],
   text: (key: Key) => string,
@@ -86,6 +100,7 @@ class Tracer {
   readonly #group: string;
   /** Of each event of a stream, what stands between its time and the stream's number. */
   readonly #heads: Readonly<Record<StreamEventName, string>>;
+  readonly #statsText: StatsText = new StatsText();
   readonly #flushSoon: () => void = () => this.#flush();
   #text = '';
   #millisecond = -1;
@@ -147,11 +162,11 @@ class Tracer {
         this.#event(at, 'stream_half_closed', stream.id, stateTexts[stream.state]);
         break;
       case 'close':
-        this.#event(at, 'stream_closed', stream.id, statsText(stream));
+        this.#event(at, 'stream_closed', stream.id, this.#statsText.of(stream));
         break;
       case 'reset': {
         const why = `,"remote":${event.remote},"code":${JSON.stringify(event.code)}`;
-        this.#event(at, 'stream_reset', stream.id, why + statsText(stream));
+        this.#event(at, 'stream_reset', stream.id, why + this.#statsText.of(stream));
         break;
       }
       case 'stall':
@@ -165,9 +180,13 @@ class Tracer {
   #opened(stream: Stream, at: number, openedAt: number): void {
     const { label: plain, headers } = stream;
     const label = isPlain.test(plain) ? `"${plain}"` : JSON.stringify(this.#redact(plain));
-    const list = headers === noHeaders ? '[]' : JSON.stringify(redactHeaders(headers, this.#redact));
-    const rest = `,"origin":"${stream.origin}","label":${label},"headers":${list},"opened_at":${this.#time(openedAt)}`;
-    this.#event(at, 'stream_opened', stream.id, rest + stateTexts[stream.state]);
+    const list = headers === noHeaders ? withoutHeaders : withHeaders(redactHeaders(headers, this.#redact));
+    this.#event(
+      at,
+      'stream_opened',
+      stream.id,
+      origins[stream.origin] + label + list + this.#time(openedAt) + stateTexts[stream.state],
+    );
   }
 
   #framed({ at, direction, name, streamId, length, flags }: FrameEvent): void {
@@ -283,13 +302,30 @@ export function traceStatsOf(stream: Stream): TraceStats {
   };
 }
 
-/** The rest of an event that ends with the figures of its stream. */
-function statsText(stream: Stream): string {
-  const { bytesIn, bytesOut, queuedIn, queuedOut, receiveWindow, sendWindow, blockedOn } = stream.stats;
+/** The rest of an event that ends with the figures of its stream. Most streams end with nothing queued, and alike. */
+class StatsText {
+  #receiveWindow = -1;
+  #sendWindow = -1;
+  #quiet = '';
+
+  of({ stats }: Stream): string {
+    const { bytesIn, bytesOut, queuedIn, queuedOut, receiveWindow, sendWindow, blockedOn } = stats;
+    const counts = `,"stats":{"bytes_in":${bytesIn},"bytes_out":${bytesOut}`;
+    if (queuedIn > 0 || queuedOut > 0 || blockedOn !== null) return counts + restOf(stats);
+    if (receiveWindow !== this.#receiveWindow || sendWindow !== this.#sendWindow) {
+      this.#receiveWindow = receiveWindow;
+      this.#sendWindow = sendWindow;
+      this.#quiet = restOf(stats);
+    }
+    return counts + this.#quiet;
+  }
+}
+
+function restOf({ queuedIn, queuedOut, receiveWindow, sendWindow, blockedOn }: StreamStats): string {
   const window = Number.isFinite(sendWindow) ? sendWindow : null;
   const blocked = blockedOn === null ? null : `"${blockedOn}"`;
-  const counts = `,"stats":{"bytes_in":${bytesIn},"bytes_out":${bytesOut},"queued_in":${queuedIn},"queued_out":${queuedOut}`;
-  return `${counts},"receive_window":${receiveWindow},"send_window":${window},"blocked_on":${blocked}}${eventEnd}`;
+  const queued = `,"queued_in":${queuedIn},"queued_out":${queuedOut}`;
+  return `${queued},"receive_window":${receiveWindow},"send_window":${window},"blocked_on":${blocked}}${eventEnd}`;
 }
 
 function messageOf(error: unknown): string {
