@@ -128,10 +128,7 @@ export interface Stream extends Observer<Chunk>, AsyncIterable<Uint8Array>, Asyn
 
   /** Sends a source to its end, pulling only while the peer's window and the transport have room. */
   send(source: ByteSource, options?: SendOptions): Promise<void>;
-  /**
-   * Resolves when the chunk has been taken into the window. It leaves with what else this turn has to say: who blocks the
-   * thread or ends the process then waits for `end()` or `send()`, which resolve when all is with the transport.
-   */
+  /** Resolves when the chunk has been taken into the window. */
   write(chunk: Chunk): Promise<void>;
   /** Half-closes. */
   end(trailers?: HeadersInit): Promise<void>;

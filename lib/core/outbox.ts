@@ -254,13 +254,9 @@ export class Outbox {
     this.widest = Math.max(0, this.window);
   }
 
-  /** Tells writers that what is in frames is with the transport. */
-  settleSent(): void {
-    if (this.#waiters !== null) this.#settleWaiters(this.#waiters);
-  }
-
-  /** Tells sources that there is room. */
+  /** Tells writers and sources what is sent, and that there is room. */
   settle(): void {
+    if (this.#waiters !== null) this.#settleWaiters(this.#waiters);
     if (this.#room !== null) this.#settleRoom(this.#room);
     if (this.#holds !== null && this.hasRoom(1)) this.#letGo();
   }

@@ -5,6 +5,28 @@ import { Fifo } from './fifo.js';
 import { type Delivery, enter, leave, type Release } from './hold.js';
 import { microtask } from './promises.js';
 
+/** Queues whose reader came in this turn: one microtask for all of them. */
+let starting: { start(): void }[] = [];
+
+function startSoon(queue: { start(): void }): void {
+  if (starting.push(queue) === 1) microtask(startReaders);
+}
+
+/** Delivers to those who came in a turn that is over. What they answer goes out with what else was said in it. */
+export function startReaders(): void {
+  if (starting.length === 0) return;
+  const queues = starting;
+  starting = [];
+  for (const one of queues) {
+    try {
+      one.start();
+    } catch (error) {
+      // A reader that throws stops no other, and no connection.
+      void Promise.reject(error);
+    }
+  }
+}
+
 interface Waiter<T> {
   resolve(value: T | null): void;
   reject(error: unknown): void;
@@ -157,11 +179,7 @@ export abstract class PacedQueue<T> extends Fifo<T> implements Delivery {
       this.#reader = subscriber;
       // Everyone who subscribes in this turn, through share() for instance, then sees every value.
       this.#starting = true;
-      // A reader that throws there is an unhandled rejection, and stops nobody else.
-      microtask(() => {
-        this.#starting = false;
-        this.#drain();
-      });
+      startSoon(this);
       this.attached();
       return this;
     }
@@ -176,6 +194,12 @@ export abstract class PacedQueue<T> extends Fifo<T> implements Delivery {
     this.#holds = 0;
     this.abandoned();
     if (held && !this.#delivering) this.#letGo();
+  }
+
+  /** The turn in which the reader came is over. */
+  start(): void {
+    this.#starting = false;
+    this.#drain();
   }
 
   #locked(): StreamError {

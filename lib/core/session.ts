@@ -227,8 +227,6 @@ export class Session
 
   sendReset(stream: CoreStream, code: Reason, reason: string): void {
     if (!stream.announced || this.ending.isOver) return;
-    // Whoever observes frames may be told of one that is not whole yet.
-    if (this.frames === null) this.transmitter.flushFramed();
     this.wire.reset(stream.id, code, reason);
     this.transmitter.schedule();
   }
@@ -431,12 +429,12 @@ export class Session
   settle(error: StreamError | null): void {
     this.#removeSignal?.();
     this.#timekeeper.stop();
+    this.transmitter.stop();
     this.#receiver.stop();
     const reason = error ?? new StreamError('closed', 'the connection is closed');
     if (error === null) this.backlog.end();
     else this.backlog.fail(error);
     for (const stream of [...this.streams.values()]) stream.lose(reason);
-    this.transmitter.stop(reason);
     this.pings.fail(reason);
     this.#events.complete();
     this.#frames.complete();

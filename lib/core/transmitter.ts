@@ -2,7 +2,7 @@ import type { Transport } from '../api.js';
 import { Fifo } from './fifo.js';
 import { FrameWriter } from './frame-writer.js';
 import type { LimitValues } from './limits.js';
-import type { Outbox } from './outbox.js';
+import { startReaders } from './paced-queue.js';
 import { microtask } from './promises.js';
 import { Scheduler } from './scheduler.js';
 import type { CoreStream } from './stream.js';
@@ -18,9 +18,6 @@ const openingBytes = 2048;
 
 /** Data in a frame that has headers too; with the longest of them, it must not exceed what any peer takes. */
 const preludeBytes = 16 * 1024;
-
-/** As many promises may follow one on another: a loop of `for await` that answers, and then ends, takes seven. */
-const steps = 10;
 
 /** What the sending side asks of its connection. */
 export interface TransmitterHost {
@@ -38,9 +35,7 @@ export interface TransmitterHost {
 
 /**
  * The sending side of a connection. Whatever happens in one turn is put into frames together, in one microtask at its
- * end: control frames first, then openings in the order of their ids, then data by urgency and in turns. Behind a stream's
- * first frame, what is less than a batch waits a few promises longer for what those lead to: a loop that answers, and
- * then ends, is one write.
+ * end: control frames first, then openings in the order of their ids, then data by urgency and in turns.
  */
 export class Transmitter {
   readonly writer: FrameWriter = new FrameWriter();
@@ -72,14 +67,9 @@ export class Transmitter {
   #scheduled = false;
   #flushing = false;
   #over = false;
-  /** How many more promises what is in frames waits for. */
-  #steps = 0;
-  /** Whose bytes are in frames now: promises may wait for them. */
-  #framed: Outbox[] = [];
-  readonly #flush: () => void = () => this.flush();
-  readonly #step: () => void = () => {
-    if (this.#steps > 0 && --this.#steps > 0) microtask(this.#step);
-    else if (!this.#blocked && !this.#over) this.finish();
+  readonly #flush: () => void = () => {
+    startReaders();
+    this.flush();
   };
 
   constructor(transport: Transport, wire: Wire, host: TransmitterHost) {
@@ -187,11 +177,9 @@ export class Transmitter {
     if (this.#opening.size > 0) this.schedule();
   }
 
-  /** Nothing goes any more: who waits for what is in frames is told `reason`. */
-  stop(reason: unknown): void {
+  stop(): void {
     this.#over = true;
     this.#parked.clear();
-    for (const outbox of this.#framed) outbox.fail(reason);
   }
 
   flush(): void {
@@ -203,40 +191,33 @@ export class Transmitter {
       this.#unpark();
     }
     this.#host.writeCredit();
-    // Sources are pulled while a batch is made: what a stream may have queued bounds that too.
-    const most = Math.max(1, Math.min(batchBytes, this.#host.limits.streamQueueBytes));
     while (!this.#blocked && !this.#over) {
-      this.#collect(most);
-      const { bytes } = this.writer;
-      if (bytes === 0 || (bytes < most && this.#steps > 0)) break;
-      this.finish();
+      this.#collect();
+      if (this.writer.bytes === 0) break;
+      this.#turnBytes += this.writer.bytes;
+      try {
+        this.#blocked = !this.#transport.write(this.writer.take());
+      } catch (error) {
+        // Nothing more goes; what it had is lost, as on any transport that is.
+        this.#blocked = true;
+        this.#transport.destroy(error);
+      }
+      if (this.#turnBytes < bytesPerTurn || this.#blocked) continue;
+      this.#yielding = true;
+      this.#blocked = true;
+      this.#host.yieldTurn();
     }
     this.#flushing = false;
   }
 
-  /** What was said before goes now: a peer may be shown it and then the reset, and not the reset alone. */
-  flushFramed(): void {
-    if (this.#steps > 0 && !this.#flushing) this.finish();
-  }
-
-  /** What is in frames goes, whether the transport has room or not, and no more. */
+  /** Before the transport is ended: what is in frames goes, whether the transport has room or not, and no more. */
   finish(): void {
-    if (this.writer.bytes === 0) return;
-    this.#turnBytes += this.writer.bytes;
-    try {
-      this.#blocked = !this.#transport.write(this.writer.take());
-    } catch (error) {
-      this.#transport.destroy(error);
-      return;
-    }
-    for (const outbox of this.#framed.splice(0)) outbox.settleSent();
-    if (this.#turnBytes < bytesPerTurn || this.#blocked) return;
-    this.#yielding = true;
-    this.#blocked = true;
-    this.#host.yieldTurn();
+    if (this.writer.bytes > 0) this.#transport.write(this.writer.take());
   }
 
-  #collect(most: number): void {
+  #collect(): void {
+    // Sources are pulled while a batch is made: what a stream may have queued bounds that too.
+    const most = Math.min(batchBytes, this.#host.limits.streamQueueBytes);
     while (this.writer.bytes < most) {
       const opening = this.#nextOpening();
       if (opening !== undefined) {
@@ -294,13 +275,6 @@ export class Transmitter {
       stream.localEnded();
     }
     if (this.#maySayStop(stream)) this.#host.sayStop(stream);
-    // Who hears that a stream is over may end the process.
-    if (stream.isOver) this.#steps = 0;
-    else if (prelude && !end && this.#steps === 0) {
-      this.#steps = steps;
-      microtask(this.#step);
-    }
-    this.#framed.push(outbox);
     outbox.settle();
     this.#queue(stream);
   }

@@ -512,7 +512,8 @@ describe('what others stumbled over', () => {
       throw cause;
     };
     const stream = client.newStream();
-    await expect(stream.send('a')).rejects.toMatchObject({ code: 'closed', cause });
+    void stream.send('a');
+    await expect(stream.closed).rejects.toMatchObject({ code: 'closed', cause });
     await expect(client.closed).rejects.toMatchObject({ code: 'closed', cause });
     await expect(server.closed).rejects.toMatchObject({ code: 'closed' });
   });
