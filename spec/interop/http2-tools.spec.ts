@@ -77,7 +77,12 @@ describeWithPeer('curl', peers.curl, () => {
   });
 
   it('fails if the stream is reset, and never takes it for an end', async () => {
-    serve = (stream) => void stream.write('half of i').then(() => stream.reset('internal-error'));
+    serve = async (stream) => {
+      await stream.write('half of i');
+      // A curl that reads both at once drops the first; what is before a ping it has read when it answers.
+      await server.providers[0]?.ping();
+      stream.reset('internal-error');
+    };
     const { code, out } = await run('curl', [...plain, url()]);
     expect(out).toBe('half of i');
     expect(code).toBe(92);
