@@ -77,12 +77,12 @@ export function toHeaders(init: HeadersInit | undefined): StreamHeaders {
   const flat: string[] = [];
   const add = (name: unknown, value: unknown): void => {
     if (typeof name !== 'string' || typeof value !== 'string') {
-      throw new TypeError(`header "${String(name)}" needs a string as value, not ${typeof value}`);
+      throw new TypeError(`header "${String(name)}" needs a string as its value, not ${typeof value}`);
     }
     const lower = name.toLowerCase();
-    if (!isName(lower)) throw new TypeError(`"${name}" is no name of a header: use letters, digits and -`);
+    if (!isName(lower)) throw new TypeError(`"${name}" cannot be a header's name: use letters, digits and -`);
     if (!isValue(lower, value))
-      throw new TypeError(`the value of header "${name}" has a NUL or a line break`);
+      throw new TypeError(`the value of header "${name}" has a NUL or a line break in it`);
     flat.push(lower, value);
   };
   if (Symbol.iterator in init) {

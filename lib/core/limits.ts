@@ -165,8 +165,9 @@ export function withLimits(
   const result = { ...base };
   for (const [name, value] of Object.entries(own)) {
     if (!Object.hasOwn(base, name)) throw new TypeError(`there is no limit "${name}"`);
+    if (typeof value !== 'number' || !(value >= 0)) throw new RangeError(`limit ${name} cannot be ${value}`);
     const [least, most] = bounds[name as keyof LimitValues] ?? [0, Number.POSITIVE_INFINITY];
-    if (typeof value !== 'number' || !(value >= least && value <= most))
+    if (value < least || value > most)
       throw new RangeError(`limit ${name} is ${least} to ${most}, not ${value}`);
     result[name as keyof LimitValues] = value;
   }

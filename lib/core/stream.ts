@@ -173,7 +173,9 @@ export class CoreStream implements Stream, Entry, InboxOwner, OutboxOwner {
     const reply = this.#host.toHeaders(headers, 'refuse');
     if (this.isOver) return;
     if (this.answer !== 'none' && this.answer !== 'promised') {
-      throw new Error(`stream ${this.id} is accepted already, by accept() or a first use: use reset()`);
+      throw new Error(
+        `stream ${this.id} is accepted already, by accept() or a first read or write: use reset()`,
+      );
     }
     this.#refuse(code, reply, undefined);
   }

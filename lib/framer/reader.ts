@@ -30,7 +30,9 @@ export class FramerReader implements FrameHandler {
   settings(settings: Settings): void {
     const session = this.#session;
     if (settings.role === session.info.role) {
-      throw violation(`both ends of the connection are the ${settings.role}: give one the other role`);
+      throw violation(
+        `both ends of the connection are the ${settings.role}: give one of them the other role`,
+      );
     }
     const { initialWindow, connectionWindow, reserve = 0 } = settings;
     const least = reserve === 0 ? tinyCredit : trickle(reserve) >> 1;

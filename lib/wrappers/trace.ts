@@ -62,7 +62,9 @@ type StreamEventName = (typeof streamEvents)[number];
 
 const states = ['opening', 'open', 'half-closed-local', 'half-closed-remote', 'closed', 'reset'] as const;
 
-/** The end of every record. */
+const recordStart = '\x1e{"time":';
+
+/** The end of an event of a stream: of its data, and of its record. */
 const eventEnd = '}}\n';
 
 /** The rest of an event that says no more than what its stream is now. */
@@ -98,15 +100,15 @@ class Tracer {
   readonly #clock: Clock;
   readonly #redact: Redactor;
   readonly #group: string;
+  /** Of every record, what stands between its time and its name. */
+  readonly #groupText: string;
   /** Of each event of a stream, what stands between its time and the stream's number. */
   readonly #heads: Readonly<Record<StreamEventName, string>>;
   readonly #statsText: StatsText = new StatsText();
   readonly #flushSoon: () => void = () => this.#flush();
   #text = '';
   #millisecond = -1;
-  /** `#millisecond`, and the start of a record in it. */
   #digits = '';
-  #start = '';
   #cancel: (() => void) | null = null;
   #over = false;
 
@@ -117,11 +119,8 @@ class Tracer {
     this.#clock = options.clock ?? systemClock;
     this.#redact = redactor(options);
     this.#group = `${options.group ?? provider.info.protocol}-${++connections}`;
-    const group = JSON.stringify(this.#group);
-    this.#heads = tableOf(
-      streamEvents,
-      (name) => `,"group_id":${group},"name":"rxmux:${name}","data":{"stream_id":`,
-    );
+    this.#groupText = `,"group_id":${JSON.stringify(this.#group)},"name":"rxmux:`;
+    this.#heads = tableOf(streamEvents, (name) => `${this.#groupText}${name}","data":{"stream_id":`);
   }
 
   start(): void {
@@ -196,39 +195,21 @@ class Tracer {
 
   /** `rest` begins with a comma, and closes what is open. */
   #event(at: number, name: StreamEventName, id: number, rest: string): void {
-    this.#put(this.#startAt(at) + this.#heads[name] + id + rest);
+    this.#put(recordStart + this.#time(at) + this.#heads[name] + id + rest);
   }
 
   #record(at: number, name: string, data: object): void {
-    const group = JSON.stringify(this.#group);
-    this.#put(
-      `${this.#startAt(at)},"group_id":${group},"name":"rxmux:${name}","data":${JSON.stringify(data)}}\n`,
-    );
+    this.#put(`${recordStart}${this.#time(at)}${this.#groupText}${name}","data":${JSON.stringify(data)}}\n`);
   }
 
-  /** A record up to its time. */
-  #startAt(at: number): string {
-    const fraction = this.#fraction(at);
-    return this.#start + fraction;
-  }
-
+  /** Milliseconds with three decimals. Most events fall into the millisecond of the one before: its digits are kept. */
   #time(at: number): string {
-    const fraction = this.#fraction(at);
-    return this.#digits + fraction;
-  }
-
-  /**
-   * Three decimals of a time in milliseconds. Most events fall into the millisecond of the one before: the digits of that
-   * are kept.
-   */
-  #fraction(at: number): string {
     const whole = Math.floor(at);
     if (whole !== this.#millisecond) {
       this.#millisecond = whole;
       this.#digits = `${whole}`;
-      this.#start = `\x1e{"time":${whole}`;
     }
-    return thousandths[Math.floor((at - whole) * 1000)] as string;
+    return this.#digits + (thousandths[Math.floor((at - whole) * 1000)] as string);
   }
 
   #put(record: string): void {
