@@ -20,6 +20,7 @@ import { Crediting, type CreditingHost, type EarlyWindows } from './crediting.js
 import { Ending, type EndingHost } from './ending.js';
 import { StreamError } from './errors.js';
 import { Tap } from './events.js';
+import { Fifo } from './fifo.js';
 import { checkHeaders, toHeaders } from './headers.js';
 import { IdTable } from './id-table.js';
 import { type LimitBounds, type LimitValues, withLimits } from './limits.js';
@@ -74,6 +75,8 @@ export class Session
   readonly #timekeeper: Timekeeper;
   readonly #events: Tap<ProviderEvent> = new Tap();
   readonly #frames: Tap<FrameEvent> = new Tap();
+  /** Frames of ours that are to be shown once they are whole. */
+  readonly #unshown: Fifo<FrameEvent> = new Fifo();
   readonly #closed: Deferred<void> = new Deferred();
   /** The id of the next stream that we open. */
   nextId: number;
@@ -199,6 +202,15 @@ export class Session
     return this.#frames.slot;
   }
 
+  /** Shows a frame to whoever observes: ours just before they go, since an observer may add to them what he likes. */
+  showFrame(direction: 'in' | 'out', name: string, streamId: number, length: number, flags: number): void {
+    const { frames } = this;
+    if (frames === null) return;
+    const event: FrameEvent = { direction, at: this.now(), name, streamId, length, flags };
+    if (direction === 'in') frames.next(event);
+    else this.#unshown.push(event);
+  }
+
   // ------------------------------------------------------------------ from the streams
 
   get events(): Subject<ProviderEvent> | null {
@@ -206,8 +218,7 @@ export class Session
   }
 
   tell(type: StreamEvent, stream: CoreStream): void {
-    const { slot } = this.#events;
-    if (slot !== null) slot.next({ type, stream, at: this.now() });
+    this.events?.next({ type, stream, at: this.now() });
   }
 
   dropped(stream: CoreStream, bytes: number): void {
@@ -295,6 +306,10 @@ export class Session
     this.crediting.write();
   }
 
+  showFrames(): void {
+    for (let frame = this.#unshown.shift(); frame; frame = this.#unshown.shift()) this.frames?.next(frame);
+  }
+
   roundTrip(): number {
     const pings = this.pings;
     if (Number.isNaN(pings.rtt) && !pings.isPending && this.wire.features.ping) void pings.ping();
@@ -306,13 +321,11 @@ export class Session
   }
 
   tellGoAway(lastId: number, remote: boolean): void {
-    const { slot } = this.#events;
-    if (slot !== null) slot.next({ type: 'goaway', at: this.now(), remote, lastId });
+    this.events?.next({ type: 'goaway', at: this.now(), remote, lastId });
   }
 
   tellStall(stream: CoreStream, type: 'stall' | 'resume', side: 'send' | 'receive'): void {
-    const { slot } = this.#events;
-    if (slot !== null) slot.next({ type, stream, at: this.now(), side });
+    this.events?.next({ type, stream, at: this.now(), side });
   }
 
   finish(): void {

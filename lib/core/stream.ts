@@ -484,8 +484,7 @@ export class CoreStream implements Stream, Entry, InboxOwner, OutboxOwner {
     if (extras?.closed) reject(extras.closed, error);
     this.outbox.fail(error);
     extras?.states?.next('reset');
-    const { events } = this.#host;
-    if (events !== null) events.next({ type: 'reset', stream: this, at: this.#host.now(), remote, code });
+    this.#host.events?.next({ type: 'reset', stream: this, at: this.#host.now(), remote, code });
     this.#retire();
   }
 

@@ -26,6 +26,8 @@ export interface TransmitterHost {
   yieldTurn(): void;
   /** Adds the credit frames that are due to the batch. */
   writeCredit(): void;
+  /** Whole frames are about to go. Whoever observes them may add further ones. */
+  showFrames(): void;
   tellStall(stream: CoreStream, type: 'stall' | 'resume', side: 'send' | 'receive'): void;
   /** Tells the peer that its bytes are not wanted any more. */
   sayStop(stream: CoreStream): void;
@@ -193,6 +195,7 @@ export class Transmitter {
     this.#host.writeCredit();
     while (!this.#blocked && !this.#over) {
       this.#collect();
+      this.#host.showFrames();
       if (this.writer.bytes === 0) break;
       this.#turnBytes += this.writer.bytes;
       try {
@@ -212,6 +215,7 @@ export class Transmitter {
 
   /** Before the transport is ended: what is in frames goes, whether the transport has room or not, and no more. */
   finish(): void {
+    this.#host.showFrames();
     if (this.writer.bytes > 0) this.#transport.write(this.writer.take());
   }
 

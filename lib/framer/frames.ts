@@ -26,8 +26,8 @@ export const FRAME_GOAWAY = 11;
 /** Unknown types from here on must be understood, and are an error. */
 export const firstCriticalType = 24;
 
-/** By type, for people. */
-export const frameNames: readonly string[] = [
+/** By type. */
+const frameNames: readonly string[] = [
   'SETTINGS',
   'OPEN',
   'ACCEPT',
@@ -41,6 +41,11 @@ export const frameNames: readonly string[] = [
   'PONG',
   'GOAWAY',
 ];
+
+/** What people call frames of this type. */
+export function frameName(type: number): string {
+  return frameNames[type] ?? `TYPE_${type}`;
+}
 
 // Settings (SPEC §4.1).
 export const SETTING_ROLE = 1;

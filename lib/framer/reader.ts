@@ -5,7 +5,7 @@ import type { Session } from '../core/session.js';
 import type { CoreStream } from '../core/stream.js';
 import { trickle } from '../core/window.js';
 import type { FrameHandler } from './codec.js';
-import { codes, fromWire, type Settings } from './frames.js';
+import { codes, frameName, fromWire, type Settings } from './frames.js';
 import type { HeaderBlock } from './payload.js';
 import type { FramerWire } from './wire.js';
 
@@ -24,7 +24,7 @@ export class FramerReader implements FrameHandler {
   }
 
   frame(type: number, flags: number, id: number, length: number): void {
-    if (this.#session.frames !== null) this.#wire.tell('in', type, flags, id, length);
+    this.#session.showFrame('in', frameName(type), id, length, flags);
   }
 
   settings(settings: Settings): void {

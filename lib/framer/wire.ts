@@ -20,7 +20,7 @@ import {
   FRAME_SETTINGS,
   FRAME_STOP,
   FRAME_TRAILERS,
-  frameNames,
+  frameName,
   headerBytes,
   mostMaxFrame,
   preface,
@@ -173,20 +173,12 @@ export class FramerWire implements Wire {
     const writer = this.#writer;
     const at = writer.reserve(headerBytes);
     writeHeader(writer.slab, at, type, flags, id, length);
-    this.tell('out', type, flags, id, length);
+    this.#session.showFrame('out', frameName(type), id, length, flags);
   }
 
   #uint32(value: number): void {
     const writer = this.#writer;
     const at = writer.reserve(4);
     writeUint32(writer.slab, at, value);
-  }
-
-  /** Shows a frame to whoever observes. */
-  tell(direction: 'in' | 'out', type: number, flags: number, id: number, length: number): void {
-    const { frames } = this.#session;
-    if (frames === null) return;
-    const name = frameNames[type] ?? `TYPE_${type}`;
-    frames.next({ direction, at: this.#session.now(), name, streamId: id, length, flags });
   }
 }

@@ -365,8 +365,6 @@ export class Http2Wire implements Wire {
 
   /** Shows a frame to whoever observes. */
   tell(direction: 'in' | 'out', type: number, flags: number, id: number, length: number): void {
-    const { frames } = this.#session;
-    if (frames === null) return;
-    frames.next({ direction, at: this.#session.now(), name: frameName(type), streamId: id, length, flags });
+    this.#session.showFrame(direction, frameName(type), id, length, flags);
   }
 }

@@ -217,10 +217,8 @@ export class SpdyWire implements Wire {
 
   /** Shows a frame to whoever observes; `length` is that of its content. */
   tell(direction: 'in' | 'out', type: number, flags: number, id: number, length: number): void {
-    const { frames } = this.#session;
-    if (frames === null) return;
-    const name = type === FRAME_DATA ? 'DATA' : frameName(type);
-    frames.next({ direction, at: this.#session.now(), name, streamId: id, length, flags });
+    if (this.#session.frames === null) return;
+    this.#session.showFrame(direction, type === FRAME_DATA ? 'DATA' : frameName(type), id, length, flags);
   }
 
   get #writer(): FrameWriter {

@@ -323,9 +323,8 @@ export class SshWire implements Wire {
 
   /** Shows a message to whoever observes; `length` is that of the whole payload. */
   tell(direction: 'in' | 'out', type: number, streamId: number, length: number): void {
-    const { frames } = this.#session;
-    if (frames === null) return;
-    frames.next({ direction, at: this.#session.now(), name: messageName(type), streamId, length, flags: 0 });
+    if (this.#session.frames !== null)
+      this.#session.showFrame(direction, messageName(type), streamId, length, 0);
   }
 
   // ------------------------------------------------------------------ inside

@@ -2,7 +2,7 @@
 import { hold, type ProviderEvent, type ProviderOperator, type Stream } from 'rxmux';
 import { collect, pattern, Supply, take, text } from './bytes.js';
 import { type Check, type Ends, link, next, small, smallWindow } from './pair.js';
-import { each, streamFailure, turn, until, watch } from './wait.js';
+import { each, fate, streamFailure, turn, until, watch } from './wait.js';
 
 /** The types of a stream's events, each where it came first. */
 function story(events: readonly ProviderEvent[], stream: Stream): string[] {
@@ -98,6 +98,19 @@ export function observingCases(check: Check): void {
       true,
     );
     expect(here.values.every(({ name, at, flags }) => name !== '' && at >= 0 && flags >= 0)).toBe(true);
+  });
+
+  check('23. who is shown a frame of a stream may reset it: the other streams go on', async (ends) => {
+    const others = await link(ends);
+    const { a, b } = await link(ends);
+    each(ends.opener.frames$, ({ direction, streamId, length }) => {
+      if (direction === 'out' && streamId === a.id && length > 1000) a.reset('cancel');
+    });
+    const ended = Promise.all([a, b].map(({ closed }) => streamFailure(() => closed)));
+    fate(a.write(pattern(5000)));
+    expect((await ended).map(({ remote }) => remote)).toEqual([false, true]);
+    void others.a.send('still here');
+    expect(text(await collect(others.b))).toBe('still here');
   });
 
   check('23. events$ and frames$ complete with the provider', async ({ opener }) => {

@@ -1,10 +1,11 @@
-import { codes, frameNames, fromWire, headerBytes, preface, toWire } from '../../lib/framer/frames.js';
+import { codes, frameName, fromWire, headerBytes, preface, toWire } from '../../lib/framer/frames.js';
 import { framer } from '../../lib/framer/index.js';
 import { code, hex, names, utf8 } from './bytes.js';
 
 describe('the numbers of the Simple Framer', () => {
   it('are those of SPEC §2 and §6', () => {
-    expect(frameNames).toEqual(names);
+    expect(names.map((_name, type) => frameName(type))).toEqual(names);
+    expect(frameName(names.length)).toBe(`TYPE_${names.length}`);
     expect(codes).toEqual(code);
     expect(headerBytes).toBe(8);
     expect(preface).toEqual(utf8('rxmux/1\n'));

@@ -14,7 +14,7 @@ import {
   FRAME_RESET,
   FRAME_STOP,
   FRAME_TRAILERS,
-  frameNames,
+  frameName,
   headerBytes,
   preface,
   type Settings,
@@ -184,7 +184,6 @@ export class Hearing {
       };
       this.heard.push({ name, id, ...silent, ...rest });
     };
-    const named = (type: number): string => frameNames[type] ?? `TYPE_${type}`;
     this.#parser = new FrameParser(
       {
         frame: (_type, _flags, _id, length) => {
@@ -206,7 +205,7 @@ export class Hearing {
         ping: (payload) => tell('PING', 0, { payload }),
         pong: (payload) => tell('PONG', 0, { payload }),
         goAway: (id, value, reason) => tell('GOAWAY', id, { value, reason }),
-        skip: (type) => tell(named(type), 0),
+        skip: (type) => tell(frameName(type), 0),
       },
       2 ** 24 - 1,
     );
