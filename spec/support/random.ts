@@ -39,11 +39,11 @@ export function fuzzTest(
   run: (random: Random) => Promise<void> | void,
   timeoutMs: number = 300_000,
 ): void {
+  const count = Number(process.env.RXMUX_FUZZ_ROUNDS ?? rounds);
   it(
     name,
     async () => {
       const first = Number(process.env.RXMUX_FUZZ_SEED ?? Math.floor(Math.random() * 2 ** 31));
-      const count = Number(process.env.RXMUX_FUZZ_ROUNDS ?? rounds);
       for (let seed = first; seed < first + count; seed++) {
         try {
           await run(seededRandom(seed));
@@ -58,6 +58,6 @@ export function fuzzTest(
         }
       }
     },
-    timeoutMs,
+    timeoutMs + count,
   );
 }
