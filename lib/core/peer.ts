@@ -216,7 +216,7 @@ export class Peer {
     for (const stream of streams.values()) stream.outbox.limit(this.initialWindow);
     // Credit was kept back until now.
     crediting.review();
-    transmitter.addCredit(this.earlyConnectionWindow - transmitter.bytesOut);
+    transmitter.addCredit(this.earlyConnectionWindow);
   }
 
   /** The peer changed the window that streams start with, and that of those which have. */

@@ -19,6 +19,9 @@ const openingBytes = 2048;
 /** Data in a frame that has headers too; with the longest of them, it must not exceed what any peer takes. */
 const preludeBytes = 16 * 1024;
 
+/** More than any connection sends, and counted exactly. */
+const unlimited = 2 ** 53;
+
 /** What the sending side asks of its connection. */
 export interface TransmitterHost {
   readonly limits: LimitValues;
@@ -41,14 +44,12 @@ export interface TransmitterHost {
  */
 export class Transmitter {
   readonly writer: FrameWriter = new FrameWriter();
-  /** What the peer allows the connection as a whole to send. */
-  credit: number = Number.POSITIVE_INFINITY;
+  /** What the peer allows the connection as a whole to send. While it sets no limit, what was sent is counted down from here. */
+  credit: number = unlimited;
   /** The last part of it, for streams that have little on their way: the peer returns their credit at once. */
   reserve = 0;
   /** The longest piece of data in one frame. */
   maxDataBytes: number = 64 * 1024;
-  /** Data sent so far. */
-  bytesOut = 0;
   /** How many streams of ours the peer lets be open; further ones wait. */
   #maxOpen = Number.POSITIVE_INFINITY;
   #open = 0;
@@ -147,10 +148,10 @@ export class Transmitter {
     return bytes === 0 || this.#hasShare(stream);
   }
 
-  /** Sets or changes the connection's credit. False if that is more than there can be. */
+  /** Sets the connection's credit, less what was sent before, or changes it. False if that is more than there can be. */
   addCredit(bytes: number): boolean {
     const before = this.credit;
-    this.credit = before === Number.POSITIVE_INFINITY ? bytes : before + bytes;
+    this.credit += before > maxCredit ? bytes - unlimited : bytes;
     if (this.credit > maxCredit) return false;
     if (before <= 0 || this.credit > this.reserve) this.#unpark();
     return true;
@@ -270,7 +271,6 @@ export class Transmitter {
     } else end = false;
     if (bytes > 0) {
       this.credit -= bytes;
-      this.bytesOut += bytes;
       outbox.moving(bytes).moveTo(this.writer, bytes);
     }
     if (end) stream.localEnded();

@@ -1,5 +1,6 @@
 import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import { getHeapSpaceStatistics } from 'node:v8';
 
 /** One read of the kernel goes to the next free part of a slab, so that a chunk is never copied and never reused. */
 const firstSlabBytes = 64 * 1024;
@@ -10,16 +11,22 @@ const readBytes = 64 * 1024;
 const leastReadBytes = 16 * 1024;
 
 /**
- * Memory of V8's young generation to use up for each MiB of slabs. V8 counts slabs as memory of the old generation until a
- * collection of the young one frees them, and a receiver of bytes alone hardly ever causes one: a process with a small heap
- * is collected in full for every 20 MiB then, which costs more than to receive them (measured: 2.4 times the CPU).
+ * V8 counts slabs as memory of the old generation until a collection of the young one frees them, and a receiver of bytes
+ * alone hardly ever causes one. The heap is collected in full then, for every few slabs if it is small or has idled, which
+ * costs several times what it takes to receive them (measured: 2.4 times the CPU). So a part of the young generation is used
+ * up for each slab: all of it within about this much of slabs, or twice that and more where it has grown and using it up costs
+ * more. Doing so more often lets V8 take slabs that are in use for old.
  */
-const wornPerMiB = 8;
+const spareBytes = 6 * 1024 * 1024;
 const wornSlots = 8000;
+const wornBytes = 8 * wornSlots;
 
-/** Uses up a little of the young generation, in pieces that need no page of their own. */
-function wear(bytes: number): void {
-  for (let left = (wornPerMiB * bytes) / mostSlabBytes; left >= 1; left--) kept.last = new Array(wornSlots);
+/** Uses up the young generation's share for a slab, in pieces that need no page of their own. */
+function wear(slabBytes: number): void {
+  const young = getHeapSpaceStatistics().find(({ space_name: name }) => name === 'new_space');
+  const size = young === undefined ? 0 : young.space_used_size + young.space_available_size;
+  const worn = (slabBytes * size) / (size + spareBytes);
+  for (let left = worn; left > 0; left -= wornBytes) kept.last = new Array(wornSlots);
   kept.last = null;
 }
 
