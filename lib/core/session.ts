@@ -75,8 +75,8 @@ export class Session
   readonly #timekeeper: Timekeeper;
   readonly #events: Tap<ProviderEvent> = new Tap();
   readonly #frames: Tap<FrameEvent> = new Tap();
-  /** Frames of ours that are to be shown once they are whole. */
-  readonly #unshown: Fifo<FrameEvent> = new Fifo();
+  /** Frames that are to be shown once they are whole. */
+  readonly #unshown: Fifo<Omit<FrameEvent, 'at'>> = new Fifo();
   readonly #closed: Deferred<void> = new Deferred();
   /** The id of the next stream that we open. */
   nextId: number;
@@ -204,11 +204,10 @@ export class Session
 
   /** Shows a frame to whoever observes: ours just before they go, since an observer may add to them what he likes. */
   showFrame(direction: 'in' | 'out', name: string, streamId: number, length: number, flags: number): void {
-    const { frames } = this;
-    if (frames === null) return;
-    const event: FrameEvent = { direction, at: this.now(), name, streamId, length, flags };
-    if (direction === 'in') frames.next(event);
-    else this.#unshown.push(event);
+    if (this.frames === null) return;
+    this.#unshown.push({ direction, name, streamId, length, flags });
+    // None of ours is half done while one of the peer's is read.
+    if (direction === 'in') this.showFrames();
   }
 
   // ------------------------------------------------------------------ from the streams
@@ -307,7 +306,8 @@ export class Session
   }
 
   showFrames(): void {
-    for (let frame = this.#unshown.shift(); frame; frame = this.#unshown.shift()) this.frames?.next(frame);
+    for (let frame = this.#unshown.shift(); frame; frame = this.#unshown.shift())
+      this.frames?.next({ ...frame, at: this.now() });
   }
 
   roundTrip(): number {

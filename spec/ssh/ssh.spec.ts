@@ -141,8 +141,8 @@ describe('frames$', () => {
       'out CHANNEL_EOF 1 5',
       'in CHANNEL_DATA 1 14',
       'in CHANNEL_EOF 1 5',
-      expect.stringMatching(/in CHANNEL_CLOSE [01] 5/),
       'out CHANNEL_CLOSE 1 5',
+      expect.stringMatching(/in CHANNEL_CLOSE [01] 5/),
       'out DISCONNECT 0 13',
     ]);
   });
