@@ -1,6 +1,7 @@
 import type { Protocol, Provider, ProviderOptions, Transport } from '../api.js';
 import { startsWith } from '../core/bytes.js';
 import { bounds31, defaultLimits, type LimitBounds, type LimitValues, withLimits } from '../core/limits.js';
+import { requestProblem } from './fields.js';
 import { MAX_MAX_FRAME_BYTES, MIN_MAX_FRAME_BYTES, PREFACE, START_WINDOW_BYTES } from './frames.js';
 import { Http2Provider } from './provider.js';
 
@@ -78,6 +79,7 @@ const preface = Uint8Array.from(PREFACE, (character) => character.charCodeAt(0))
  */
 export const http2: Http2Protocol = Object.assign(
   (transport: Transport, options: Http2Options = {}): Provider => {
+    checkTarget(options);
     const {
       scheme,
       authority,
@@ -109,9 +111,26 @@ export const http2: Http2Protocol = Object.assign(
   {
     alpn: 'h2',
     recognises: (head: Uint8Array): boolean | undefined => startsWith(head, preface),
-    check: (options: ProviderOptions): void => void withLimits(limits, options.limits, bounds),
+    check: (options: Http2Options): void => {
+      checkTarget(options);
+      withLimits(limits, options.limits, bounds);
+    },
   },
 );
+
+/** What every request of a connection would fail for is told when it is made (RFC 9113 §8.3.1). */
+function checkTarget({ scheme = 'http', authority = 'localhost', path = '/' }: Http2Options): void {
+  const target = { scheme, authority, path };
+  for (const [name, value] of Object.entries(target)) {
+    if (typeof value !== 'string') throw new TypeError(`${name} is a string, not ${typeof value}`);
+  }
+  const problem = requestProblem([
+    ':method',
+    'POST',
+    ...Object.entries(target).flatMap(([name, value]) => [`:${name}`, value]),
+  ]);
+  if (problem !== undefined) throw new TypeError(`these options do not make requests of HTTP/2: ${problem}`);
+}
 
 /** What was dialled; the usual port is not named, as everywhere on the web. */
 function usualName({ authority, secure }: Transport): string | undefined {
