@@ -14,8 +14,8 @@ const leastReadBytes = 16 * 1024;
  * V8 counts slabs as memory of the old generation until a collection of the young one frees them, and a receiver of bytes
  * alone hardly ever causes one. The heap is collected in full then, for every few slabs if it is small or has idled, which
  * costs several times what it takes to receive them (measured: 2.4 times the CPU). So a part of the young generation is used
- * up for each slab: all of it within about this much of slabs, or twice that and more where it has grown and using it up costs
- * more. Doing so more often lets V8 take slabs that are in use for old.
+ * up with each slab: all of it within this much of slabs and its own size, since a large one costs more to use up. More often
+ * would be worse: slabs in use at two collections of it count as old until a full one.
  */
 const spareBytes = 6 * 1024 * 1024;
 const wornSlots = 8000;
@@ -25,8 +25,9 @@ const wornBytes = 8 * wornSlots;
 function wear(slabBytes: number): void {
   const young = getHeapSpaceStatistics().find(({ space_name: name }) => name === 'new_space');
   const size = young === undefined ? 0 : young.space_used_size + young.space_available_size;
-  const worn = (slabBytes * size) / (size + spareBytes);
-  for (let left = worn; left > 0; left -= wornBytes) kept.last = new Array(wornSlots);
+  for (let left = (slabBytes * size) / (size + spareBytes); left > 0; left -= wornBytes) {
+    kept.last = new Array(wornSlots);
+  }
   kept.last = null;
 }
 
