@@ -16,6 +16,7 @@ import {
   MSG_REQUEST_FAILURE,
   MSG_REQUEST_SUCCESS,
   messageName,
+  TYPE_STREAM,
 } from './frames.js';
 
 /** Names of requests, types and algorithms are short (RFC 4250 §4.6.1 has 64 characters); the rest gets some room. */
@@ -25,6 +26,8 @@ const utf8: TextEncoder = new TextEncoder();
 /** What a peer says for people must not end the connection for a byte that is no UTF-8. */
 const lenient: TextDecoder = new TextDecoder('utf-8', { ignoreBOM: true });
 const strict: TextDecoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+/** It comes with each stream of ours, and is compared in less time than it takes to decode it. */
+const streamType: Uint8Array = utf8.encode(TYPE_STREAM);
 
 /** Told what the peer's messages say. `recipient` is the number that we gave the channel. */
 export interface SshHandler {
@@ -33,7 +36,13 @@ export interface SshHandler {
   requestSuccess(data: PayloadReader): void;
   requestFailure(): void;
   channelOpen(type: string, sender: number, window: number, maxPacket: number, data: PayloadReader): void;
-  openConfirmation(recipient: number, sender: number, window: number, maxPacket: number): void;
+  openConfirmation(
+    recipient: number,
+    sender: number,
+    window: number,
+    maxPacket: number,
+    data: PayloadReader,
+  ): void;
   openFailure(recipient: number, reason: number, description: string): void;
   windowAdjust(recipient: number, bytes: number): void;
   data(recipient: number, chunk: Uint8Array): void;
@@ -96,8 +105,8 @@ export function readMessage(payload: Uint8Array, handler: SshHandler): void {
       const recipient = reader.uint32();
       const sender = reader.uint32();
       const window = reader.uint32();
-      // What follows belongs to the type of the channel, and ours has nothing there.
-      handler.openConfirmation(recipient, sender, window, reader.uint32());
+      // What follows belongs to the type of the channel.
+      handler.openConfirmation(recipient, sender, window, reader.uint32(), reader);
       return;
     }
     case MSG_CHANNEL_OPEN_FAILURE: {
@@ -168,19 +177,12 @@ export class PayloadReader {
 
   /** The name of a type, a request or an algorithm. */
   name(): string {
-    return this.text(maxNameBytes);
+    const bytes = this.bytes();
+    return isSame(bytes, streamType) ? TYPE_STREAM : decode(bytes, maxNameBytes);
   }
 
   text(maxBytes: number): string {
-    const bytes = this.bytes();
-    if (bytes.byteLength > maxBytes) {
-      throw malformed(`the peer sent a string of ${bytes.byteLength} bytes where ${maxBytes} are allowed`);
-    }
-    try {
-      return strict.decode(bytes);
-    } catch {
-      throw malformed('the peer sent text that is not UTF-8');
-    }
+    return decode(this.bytes(), maxBytes);
   }
 
   /** A description and its language, as both kinds of failure end. */
@@ -217,44 +219,89 @@ export class PayloadReader {
   }
 }
 
+function decode(bytes: Uint8Array, maxBytes: number): string {
+  if (bytes.byteLength > maxBytes) {
+    throw malformed(`the peer sent a string of ${bytes.byteLength} bytes where ${maxBytes} are allowed`);
+  }
+  try {
+    return strict.decode(bytes);
+  } catch {
+    throw malformed('the peer sent text that is not UTF-8');
+  }
+}
+
+function isSame(one: Uint8Array, other: Uint8Array): boolean {
+  if (one.byteLength !== other.byteLength) return false;
+  for (let at = 0; at < one.byteLength; at++) if (one[at] !== other[at]) return false;
+  return true;
+}
+
 /** A field of a message: a number is a uint32, text and `{ string }` have their length before them, bytes are raw. */
 export type Field = number | boolean | string | Uint8Array | { readonly string: Uint8Array };
 
 /** Makes a message of its fields (RFC 4251 §5). */
 export function encodeMessage(type: number, ...fields: readonly Field[]): Uint8Array {
-  return encodeFields([Uint8Array.of(type), ...fields]);
+  const message = new Uint8Array(1 + fieldsLength(fields));
+  message[0] = type;
+  writeFields(message, 1, fields);
+  return message;
 }
 
 export function encodeFields(fields: readonly Field[]): Uint8Array {
-  const parts: Uint8Array[] = [];
-  let length = 0;
-  const add = (bytes: Uint8Array): void => {
-    parts.push(bytes);
-    length += bytes.byteLength;
-  };
-  for (const field of fields) {
-    if (typeof field === 'number') add(uint32(field));
-    else if (typeof field === 'boolean') add(Uint8Array.of(field ? 1 : 0));
-    else if (field instanceof Uint8Array) add(field);
-    else {
-      const bytes = typeof field === 'string' ? utf8.encode(field) : field.string;
-      add(uint32(bytes.byteLength));
-      add(bytes);
-    }
-  }
-  const result = new Uint8Array(length);
-  let at = 0;
-  for (const part of parts) {
-    result.set(part, at);
-    at += part.byteLength;
-  }
-  return result;
+  const bytes = new Uint8Array(fieldsLength(fields));
+  writeFields(bytes, 0, fields);
+  return bytes;
 }
 
-function uint32(value: number): Uint8Array {
-  const bytes = new Uint8Array(4);
-  writeUint32(bytes, 0, value);
-  return bytes;
+/** How many bytes fields are on the wire. */
+export function fieldsLength(fields: readonly Field[]): number {
+  let length = 0;
+  for (const field of fields) {
+    if (typeof field === 'number') length += 4;
+    else if (typeof field === 'boolean') length += 1;
+    else if (typeof field === 'string') length += 4 + textLength(field);
+    else length += field instanceof Uint8Array ? field.byteLength : 4 + field.string.byteLength;
+  }
+  return length;
+}
+
+/** Writes fields where there is room for them; returns where they end. */
+export function writeFields(target: Uint8Array, start: number, fields: readonly Field[]): number {
+  let at = start;
+  for (const field of fields) {
+    if (typeof field === 'number') at = writeUint32(target, at, field);
+    else if (typeof field === 'boolean') target[at++] = field ? 1 : 0;
+    else if (typeof field === 'string') {
+      const length = textLength(field);
+      writeText(target, writeUint32(target, at, length), field);
+      at += 4 + length;
+    } else {
+      const bytes = field instanceof Uint8Array ? field : field.string;
+      if (bytes !== field) at = writeUint32(target, at, bytes.byteLength);
+      target.set(bytes, at);
+      at += bytes.byteLength;
+    }
+  }
+  return at;
+}
+
+/** Most text is short and in ASCII, and is copied before a call to the encoder has come back. */
+function textLength(text: string): number {
+  for (let at = 0; at < text.length; at++) {
+    if (text.charCodeAt(at) > 0x7f) return utf8.encode(text).byteLength;
+  }
+  return text.length;
+}
+
+function writeText(target: Uint8Array, start: number, text: string): void {
+  for (let at = 0; at < text.length; at++) {
+    const code = text.charCodeAt(at);
+    if (code > 0x7f) {
+      target.set(utf8.encode(text), start);
+      return;
+    }
+    target[start + at] = code;
+  }
 }
 
 export function writeUint32(target: Uint8Array, at: number, value: number): number {
@@ -271,10 +318,11 @@ export function readUint32(bytes: Uint8Array, at: number): number {
 }
 
 /** A header block: the number of headers, then names and values in turn. */
-export function encodeHeaders(headers: Iterable<readonly [string, string]>): Uint8Array {
-  const flat: string[] = [];
-  for (const [name, value] of headers) flat.push(name, value);
-  return encodeFields([flat.length / 2, ...flat]);
+export function headerFields(headers: Iterable<readonly [string, string]>): readonly Field[] {
+  const fields: Field[] = [0];
+  for (const [name, value] of headers) fields.push(name, value);
+  fields[0] = (fields.length - 1) / 2;
+  return fields;
 }
 
 /** As much of a header block as the limits must know before it is unpacked. */

@@ -71,18 +71,19 @@ export const MAX_DATA_BYTES: number = 32 * 1024;
  *     boolean    end     \ the opener has ended its half, and its first data:
  *     string     data    / both or none, and none but for a peer that takes them
  *
- * The first data needs no window, and counts against the one that the CONFIRMATION grants.
+ * The first data needs no window, and counts against the one that the CONFIRMATION grants. That goes on with the reply
+ * headers, in the same form, to a peer that takes them there.
  */
 export const TYPE_STREAM = 'stream@rxmux.dev';
 /** First data may be as long as this. */
 export const MAX_FIRST_BYTES = 2048;
-/** The first one an opener gets has the reply headers; one before the end has trailers. */
+/** The first one an opener gets has the reply headers, unless it has them; one before the end has trailers. */
 export const REQUEST_HEADERS = 'headers@rxmux.dev';
 /** Ends both halves, with the reason; CLOSE follows. */
 export const REQUEST_RESET = 'reset@rxmux.dev';
 export const REQUEST_KEEPALIVE = 'keepalive@openssh.com';
 
-/** With this the version string of a peer of ours begins: it follows each acceptance up with its headers. */
+/** With this the version string of a peer of ours begins: it sends headers with or behind each acceptance. */
 export const SOFTWARE = 'rxmux';
-/** `rxmux_2` and higher numbers take first data with the opening of a stream. */
+/** `rxmux_2` and higher numbers take first data within the opening of a stream, and reply headers within its confirmation. */
 export const SOFTWARE_VERSION = 2;

@@ -56,7 +56,8 @@ export class SshLink implements Transport, PacketsOwner {
   readonly local?: string;
   readonly remote?: string;
   peerIsOurs = false;
-  peerTakesFirstData = false;
+  /** It takes first data within the opening of a stream, and reply headers within its confirmation. */
+  peerMerges = false;
   login: SshLogin | null = null;
   readonly #raw: Transport;
   readonly #limits: SshLimitValues;
@@ -222,7 +223,7 @@ export class SshLink implements Transport, PacketsOwner {
     this.#uncount();
     const [name, version] = software.split('_');
     this.peerIsOurs = name === SOFTWARE && version !== undefined;
-    this.peerTakesFirstData = this.peerIsOurs && Number(version) >= SOFTWARE_VERSION;
+    this.peerMerges = this.peerIsOurs && Number(version) >= SOFTWARE_VERSION;
     this.login ??= { username: this.#login.client?.username ?? '', method: 'none' };
     this.#startKeys();
     this.#owner?.loggedIn();

@@ -153,7 +153,13 @@ export class SshReader implements SshHandler {
     this.#wire.refuseOpen(channel, reason, text);
   }
 
-  openConfirmation(recipient: number, sender: number, window: number, maxPacket: number): void {
+  openConfirmation(
+    recipient: number,
+    sender: number,
+    window: number,
+    maxPacket: number,
+    data: PayloadReader,
+  ): void {
     const channel = this.#opening(recipient);
     if (maxPacket === 0) throw violation(`the peer accepted channel ${recipient} for packets of 0 bytes`);
     this.#accepted ||= channel.isStream;
@@ -175,6 +181,7 @@ export class SshReader implements SshHandler {
       if (!this.#wire.peerIsOurs) this.#awaitHeaders(channel);
     }
     this.#session.peer.credit(stream, window - outbox.bytesOut);
+    if (channel.isStream && this.#wire.peerIsOurs && !data.isEmpty) this.#headers(channel, data);
   }
 
   openFailure(recipient: number, reason: number, description: string): void {

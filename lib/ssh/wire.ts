@@ -6,7 +6,15 @@ import type { Session } from '../core/session.js';
 import type { CoreStream } from '../core/stream.js';
 import type { HeadersUse, Reason, Wire } from '../core/wire.js';
 import { Channel, type ChannelKind, ChannelTable } from './channel.js';
-import { encodeFields, encodeHeaders, encodeMessage, type Field, readMessage, writeUint32 } from './codec.js';
+import {
+  encodeFields,
+  type Field,
+  fieldsLength,
+  headerFields,
+  readMessage,
+  writeFields,
+  writeUint32,
+} from './codec.js';
 import type { Forwards } from './forwards.js';
 import {
   EXTENDED_STDERR,
@@ -104,7 +112,7 @@ export class SshWire implements Wire {
     return this.#session.limits as SshLimitValues;
   }
 
-  /** The other end is one of ours: it follows up acceptances with headers, and knows our requests. */
+  /** The other end is one of ours: it sends headers with each acceptance, and knows our requests. */
   get peerIsOurs(): boolean {
     return this.#link.peerIsOurs;
   }
@@ -148,7 +156,7 @@ export class SshWire implements Wire {
   }
 
   openingBytes(stream: CoreStream): number {
-    const takes = this.#link.peerTakesFirstData && kindOf(stream.headers) === 'stream';
+    const takes = this.#link.peerMerges && kindOf(stream.headers) === 'stream';
     return takes ? MAX_FIRST_BYTES : 0;
   }
 
@@ -158,11 +166,12 @@ export class SshWire implements Wire {
     this.channels.add(channel);
     this.channels.number(channel);
     this.lease(channel);
-    const data = kind === 'stream' ? encodeHeaders(stream.headers) : encodeOpen(kind, stream.headers);
-    const head: Field[] = [typeOf(kind), channel.local, channel.windowBytes, MAX_DATA_BYTES];
-    const first: Field[] = bytes > 0 || end ? [end, bytes] : [];
+    const fields: Field[] = [typeOf(kind), channel.local, channel.windowBytes, MAX_DATA_BYTES];
+    if (kind === 'stream') fields.push(...headerFields(stream.headers));
+    else fields.push(encodeOpen(kind, stream.headers));
+    if (bytes > 0 || end) fields.push(end, bytes);
     channel.eofSent = end;
-    this.#put(stream.id, encodeMessage(MSG_CHANNEL_OPEN, ...head, data, ...first), bytes);
+    this.#put(stream.id, MSG_CHANNEL_OPEN, fields, bytes);
   }
 
   accept(stream: CoreStream, headers: StreamHeaders): void {
@@ -172,9 +181,11 @@ export class SshWire implements Wire {
       return;
     }
     this.lease(channel);
-    this.confirm(channel);
-    if (channel.isStream && (this.peerIsOurs || headers !== noHeaders)) {
-      this.request(channel, REQUEST_HEADERS, false, encodeHeaders(headers));
+    const { isStream } = channel;
+    if (isStream && this.#link.peerMerges) this.confirm(channel, headerFields(headers));
+    else {
+      this.confirm(channel);
+      if (isStream && (this.peerIsOurs || headers !== noHeaders)) this.#sendHeaders(channel, headers);
     }
   }
 
@@ -276,11 +287,11 @@ export class SshWire implements Wire {
   }
 
   /** Gives a channel of the peer's a number. */
-  confirm(channel: Channel): void {
+  confirm(channel: Channel, data: readonly Field[] = []): void {
     this.channels.number(channel);
     channel.isConfirmed = true;
     const fields = [channel.remote, channel.local, channel.windowBytes, MAX_DATA_BYTES];
-    this.send(channel.id, MSG_CHANNEL_OPEN_CONFIRMATION, ...fields);
+    this.send(channel.id, MSG_CHANNEL_OPEN_CONFIRMATION, ...fields, ...data);
   }
 
   request(channel: Channel, name: string, wantsReply: boolean, ...fields: readonly Field[]): void {
@@ -317,7 +328,7 @@ export class SshWire implements Wire {
 
   /** Puts a message into the batch of this turn. */
   send(streamId: number, type: number, ...fields: readonly Field[]): void {
-    this.#put(streamId, encodeMessage(type, ...fields), 0);
+    this.#put(streamId, type, fields, 0);
     this.#session.transmitter.schedule();
   }
 
@@ -344,12 +355,14 @@ export class SshWire implements Wire {
   }
 
   /** `more` bytes of the message follow from the engine. */
-  #put(streamId: number, message: Uint8Array, more: number): void {
-    const length = message.byteLength + more;
-    const at = this.#reserve(lengthBytes + message.byteLength);
+  #put(streamId: number, type: number, fields: readonly Field[], more: number): void {
+    const bytes = 1 + fieldsLength(fields);
+    const at = this.#reserve(lengthBytes + bytes);
     const { slab } = this.#writer;
-    slab.set(message, writeUint32(slab, at, length));
-    this.tell('out', message[0] as number, Math.max(0, streamId), length);
+    writeUint32(slab, at, bytes + more);
+    slab[at + lengthBytes] = type;
+    writeFields(slab, at + lengthBytes + 1, fields);
+    this.tell('out', type, Math.max(0, streamId), bytes + more);
   }
 
   #global(streamId: number, name: string, wantsReply: boolean, ...fields: readonly Field[]): void {
@@ -361,12 +374,16 @@ export class SshWire implements Wire {
     const served = channel.session !== null && channel.origin === 'remote';
     if (served) this.#reader.sessions.exits(channel, trailers);
     else if (trailers !== null && channel.isStream) {
-      this.request(channel, REQUEST_HEADERS, false, encodeHeaders(trailers));
+      this.#sendHeaders(channel, trailers);
     }
     channel.eofSent = true;
     this.send(channel.id, MSG_CHANNEL_EOF, channel.remote);
     if (served) this.#reader.sessions.exited(channel);
     else if (channel.eofReceived || channel.closeReceived) this.close(channel);
+  }
+
+  #sendHeaders(channel: Channel, headers: StreamHeaders): void {
+    this.request(channel, REQUEST_HEADERS, false, ...headerFields(headers));
   }
 
   #reset(channel: Channel, code: Reason, reason: string): void {

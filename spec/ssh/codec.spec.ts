@@ -5,8 +5,8 @@ import {
   decodeFirst,
   decodeHeaders,
   encodeFields,
-  encodeHeaders,
   encodeMessage,
+  headerFields,
   PayloadReader,
   readMessage,
   readUint32,
@@ -49,7 +49,16 @@ function said(payload: Uint8Array): string {
 const golden: readonly (readonly [string, string])[] = [
   // §5.1: "session", 0, 2 MiB, 32 KiB, as OpenSSH 9.2 opens one.
   ['5a 00000007 73657373696f6e 00000000 00200000 00008000', 'channelOpen session 0 2097152 32768 +'],
-  ['5b 00000001 00000000 00000000 00008000', 'openConfirmation 1 0 0 32768'],
+  ['5b 00000001 00000000 00000000 00008000', 'openConfirmation 1 0 0 32768 +'],
+  // Ours, and the same but for the last byte.
+  [
+    '5a 00000010 73747265616d4072786d75782e646576 00000001 00000000 00008000',
+    'channelOpen stream@rxmux.dev 1 0 32768 +',
+  ],
+  [
+    '5a 00000010 73747265616d4072786d75782e646577 00000001 00000000 00008000',
+    'channelOpen stream@rxmux.dew 1 0 32768 +',
+  ],
   // As sshd refuses a type that it does not know.
   ['5c 00000000 00000002 0000000b 6f70656e206661696c6564 00000000', 'openFailure 0 2 open failed'],
   ['5c 00000003 fe000005 00000000 00000000', 'openFailure 3 4261412869 '],
@@ -132,13 +141,15 @@ const decoded = (block: Uint8Array): readonly string[] | StreamError => {
 
 describe('header blocks', () => {
   it('are a number, and strings in turn', () => {
-    const block = encodeHeaders([
-      ['a', '1'],
-      ['b', ''],
-    ]);
+    const block = encodeFields(
+      headerFields([
+        ['a', '1'],
+        ['b', ''],
+      ]),
+    );
     expect(toHex(block)).toBe('00000002 00000001 61 00000001 31 00000001 62 00000000'.replaceAll(' ', ''));
     expect(decoded(block)).toEqual(['a', '1', 'b', '']);
-    expect(toHex(encodeHeaders([]))).toBe('00000000');
+    expect(toHex(encodeFields(headerFields([])))).toBe('00000000');
   });
 
   const tooMuch: Record<string, Uint8Array> = {
@@ -167,7 +178,7 @@ describe('header blocks', () => {
     const text = fc.string({ unit: 'grapheme', maxLength: 3 });
     fc.assert(
       fc.property(fc.array(fc.tuple(text, text), { maxLength: 4 }), (headers) => {
-        const block = encodeHeaders(headers);
+        const block = encodeFields(headerFields(headers));
         const result = decoded(block);
         if (StreamError.is(result)) expect(result.code).toBe('limit');
         else expect(result).toEqual(headers.flat());

@@ -1,4 +1,7 @@
-/** What an opener has to say at once travels with its CHANNEL_OPEN, if the peer takes that. */
+/**
+ * What an opener has to say at once travels with its CHANNEL_OPEN, and what it is answered with the CONFIRMATION, if the
+ * peer takes that.
+ */
 import { type Limits, memoryPair, type Provider, type Stream, span } from 'rxmux';
 import { ssh } from 'rxmux/ssh';
 import type { Field } from '../../lib/ssh/codec.js';
@@ -187,12 +190,97 @@ describe('one round trip', () => {
     await peer.settled();
     const types = [
       wire.MSG_CHANNEL_OPEN_CONFIRMATION,
-      wire.MSG_CHANNEL_REQUEST,
       wire.MSG_CHANNEL_DATA,
       wire.MSG_CHANNEL_EOF,
       wire.MSG_CHANNEL_CLOSE,
     ];
     expect(peer.received.map(([type]) => type)).toEqual(types);
+  });
+});
+
+describe('reply headers', () => {
+  /** A stream of the peer's, accepted with headers. */
+  async function answer(software?: string): Promise<RawPeer> {
+    const peer = await rawPeer({}, software);
+    peer.send(wire.MSG_CHANNEL_OPEN, wire.TYPE_STREAM, 3, MiB, 32 * KiB, 0);
+    (await accepted(peer.server)).accept({ a: 'ä' });
+    return peer;
+  }
+
+  it('travel with the confirmation, as it stands on the wire', async () => {
+    const peer = await answer();
+    const confirmed = await peer.nextPayload(wire.MSG_CHANNEL_OPEN_CONFIRMATION);
+    const bytes = '5b 00000003 00000000 00100000 00008000 00000001 00000001 61 00000002 c3a4';
+    expect(toHex(confirmed)).toBe(bytes.replaceAll(' ', ''));
+    await peer.settled();
+    expect(peer.received).toEqual([]);
+  });
+
+  it.each(['rxmux_1', 'rxmux_go', 'OpenSSH_9.9'])('to %s follow it', async (software) => {
+    const peer = await answer(software);
+    const confirmed = await peer.nextPayload(wire.MSG_CHANNEL_OPEN_CONFIRMATION);
+    expect(toHex(confirmed)).toBe('5b00000003000000000010000000008000');
+    const request = await peer.nextPayload(wire.MSG_CHANNEL_REQUEST);
+    const bytes =
+      '62 00000003 00000011 686561646572734072786d75782e646576 00 00000001 00000001 61 00000002 c3a4';
+    expect(toHex(request)).toBe(bytes.replaceAll(' ', ''));
+  });
+
+  /** A stream of ours that the peer has confirmed, with what is given. */
+  async function confirmed(peer: RawPeer, ...data: readonly Field[]): Promise<Stream> {
+    const stream = peer.server.newStream();
+    stream.reply.catch(() => {});
+    await peer.next(wire.MSG_CHANNEL_OPEN);
+    peer.send(wire.MSG_CHANNEL_OPEN_CONFIRMATION, 0, 7, MiB, 32 * KiB, ...data);
+    return stream;
+  }
+
+  it('are read from a confirmation', async () => {
+    const peer = await rawPeer();
+    const stream = await confirmed(peer, 2, 'a', '1', 'a', '2');
+    expect([...(await stream.reply)]).toEqual([
+      ['a', '1'],
+      ['a', '2'],
+    ]);
+    // What follows now are trailers.
+    peer.send(wire.MSG_CHANNEL_REQUEST, 0, wire.REQUEST_HEADERS, false, 1, 'last', 'one');
+    peer.send(wire.MSG_CHANNEL_EOF, 0);
+    expect(await all(stream)).toBe('');
+    expect((await stream.trailers)?.get('last')).toBe('one');
+  });
+
+  it('are waited for where a confirmation has none', async () => {
+    const peer = await rawPeer();
+    const stream = await confirmed(peer);
+    await peer.settled();
+    expect(stream.state).toBe('opening');
+    peer.send(wire.MSG_CHANNEL_REQUEST, 0, wire.REQUEST_HEADERS, false, 1, 'a', '1');
+    expect((await stream.reply).get('a')).toBe('1');
+  });
+
+  it('of a peer that is not ours are not looked for in its confirmation', async () => {
+    const peer = await rawPeer({}, 'OpenSSH_9.9');
+    const stream = await confirmed(peer, 77);
+    expect([...(await stream.reply)]).toEqual([]);
+  });
+
+  it('that are too many reset the stream, and nothing else', async () => {
+    const peer = await rawPeer({ maxHeaders: 1 });
+    const stream = await confirmed(peer, 2, 'a', '1', 'b', '2');
+    await expect(stream.reply).rejects.toMatchObject({ code: 'limit', remote: true });
+    await peer.next(wire.MSG_CHANNEL_CLOSE);
+    await peer.settled();
+  });
+
+  it.each<[string, readonly Field[]]>([
+    ['too short', [1, 'a']],
+    ['too long', [0, 'a']],
+    ['no UTF-8', [1, 'a', { string: Uint8Array.of(0xc3, 0x28) }]],
+  ])('that are %s end the connection', async (_name, data) => {
+    const peer = await rawPeer();
+    await confirmed(peer, ...data);
+    expect(await peer.fate()).toMatchObject({ code: 'protocol', remote: true });
+    expect(await peer.disconnected()).toBe(wire.DISCONNECT_PROTOCOL_ERROR);
   });
 });
 

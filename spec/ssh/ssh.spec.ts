@@ -135,8 +135,7 @@ describe('frames$', () => {
     await ends.client.close();
     expect(frames.filter((line) => !line.includes('ADJUST'))).toEqual([
       'out CHANNEL_OPEN 1 47',
-      'in CHANNEL_OPEN_CONFIRMATION 1 17',
-      'in CHANNEL_REQUEST 1 31',
+      'in CHANNEL_OPEN_CONFIRMATION 1 21',
       'out CHANNEL_DATA 1 14',
       'out CHANNEL_EOF 1 5',
       'in CHANNEL_DATA 1 14',
