@@ -68,6 +68,8 @@ export interface Internals {
   readonly _kex: { remoteExtInfoEnabled: boolean } | undefined;
   /** Not there any more once the connection is broken. */
   readonly _destruct: unknown;
+  /** Reads `bytes[from..to)`; throws where they are not what they should be. */
+  parse(bytes: Uint8Array, from: number, to: number): void;
   disconnect(reason: number): void;
   rekey(): void;
 }
@@ -118,6 +120,7 @@ export function checked(protocol: Internals): Internals {
     _kex: protocol !== undefined && '_kex' in protocol,
     _decipher: protocol !== undefined && '_decipher' in protocol,
     _destruct: typeof protocol?._destruct === 'function',
+    parse: typeof protocol?.parse === 'function',
     disconnect: typeof protocol?.disconnect === 'function',
     rekey: typeof protocol?.rekey === 'function',
   };

@@ -136,7 +136,7 @@ export class Packets implements SocketOwner {
     this.#owner = owner;
     this.#slab = new PacketSlab(isReused);
     this.#wire = new PseudoSocket(this);
-    this.#whole = new WholePackets((bytes) => this.#read(bytes));
+    this.#whole = new WholePackets((bytes) => this.#decrypt(bytes));
   }
 
   /** Begins to speak, as soon as ssh2 has its ciphers. */
@@ -162,6 +162,16 @@ export class Packets implements SocketOwner {
 
   #read(bytes: Uint8Array): void {
     if (!this.#over) this.#wire.emit('data', Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength));
+  }
+
+  /** Packets: what ssh2 does with what its socket says, without the socket in between. */
+  #decrypt(bytes: Uint8Array): void {
+    if (this.#over) return;
+    try {
+      this.#protocol?.parse(bytes, 0, bytes.byteLength);
+    } catch (error) {
+      this.#failed(error as Error);
+    }
   }
 
   /** Whether the lengths of packets can be read, and it is known where the next one begins. */
