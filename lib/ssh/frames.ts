@@ -85,5 +85,5 @@ export const REQUEST_KEEPALIVE = 'keepalive@openssh.com';
 
 /** With this the version string of a peer of ours begins: it sends headers with or behind each acceptance. */
 export const SOFTWARE = 'rxmux';
-/** `rxmux_2` and higher numbers take first data within the opening of a stream, and reply headers within its confirmation. */
-export const SOFTWARE_VERSION = 2;
+/** `rxmux_3` and higher numbers take first data within the opening of a stream, and reply headers within its confirmation. */
+export const SOFTWARE_VERSION = 3;

@@ -39,7 +39,10 @@ const handler = {
       if (!StreamError.is(decodeHeaders(data, bounds))) decodeFirst(data);
     } else if (kind !== undefined) decodeOpen(kind, data);
   },
-  openConfirmation: noop,
+  openConfirmation: (_mine: number, _theirs: number, _window: number, _max: number, data: PayloadReader) => {
+    const headers = decodeHeaders(data, bounds);
+    if (!StreamError.is(headers)) data.last(headers);
+  },
   openFailure: noop,
   windowAdjust: noop,
   data: noop,
@@ -63,6 +66,7 @@ const corpus: readonly Uint8Array[] = [
   encodeMessage(90, 'direct-tcpip', 1, 1 << 20, 32_768, 'localhost', 80, '::1', 1234),
   encodeMessage(90, 'direct-streamlocal@openssh.com', 1, 1 << 20, 32_768, '/run/x', '', 0),
   encodeMessage(91, 0, 1, 1 << 20, 32_768),
+  encodeMessage(91, 0, 1, 1 << 20, 32_768, 2, 'a', '1', 'b', 'two'),
   encodeMessage(92, 0, 4, 'no room', ''),
   encodeMessage(93, 0, 65_536),
   encodeMessage(94, 0, { string: new Uint8Array(100) }),

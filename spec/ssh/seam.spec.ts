@@ -31,12 +31,12 @@ describe('ssh2, which the entry needs', () => {
     });
   });
 
-  const parts: readonly string[] = ['_onPayload', '_onHandshakeComplete', '_cipher', 'rekey'];
+  const parts: readonly string[] = ['_onPayload', '_onHandshakeComplete', '_cipher', 'parse', 'rekey'];
   it.each(parts)('has no %s: the connection fails, naming the version and what differs', async (name) => {
     class Changed extends actual.Client {
       override connect(config: object): void {
         super.connect(config);
-        Object.defineProperty(this._protocol, name, { value: undefined });
+        Object.defineProperty(this._protocol, name, { value: undefined, writable: true });
       }
     }
     let provider: Provider | undefined;
