@@ -8,6 +8,7 @@ import {
   SOFTWARE,
   SOFTWARE_VERSION,
 } from './frames.js';
+import { Greeting } from './greeting.js';
 import {
   type AuthContext,
   checked,
@@ -119,6 +120,8 @@ export class Packets implements SocketOwner {
   #protocol: Internals | null = null;
   /** Bytes that came before ssh2 was ready to read. */
   #early: Uint8Array[] | null = [];
+  /** The peer has not said yet what it is. */
+  #greeting: Greeting | null = null;
   /** The cipher that `#blockBytes` is of; 0 if ssh2 is to make the packets. */
   #cipher: object | null = null;
   #blockBytes = 0;
@@ -141,6 +144,7 @@ export class Packets implements SocketOwner {
 
   /** Begins to speak, as soon as ssh2 has its ciphers. */
   begin(login: ClientLogin | ServerLogin): void {
+    this.#greeting = new Greeting(login.role === 'client' ? 'server' : 'client');
     if (login.role === 'client') this.#beginClient(login);
     else {
       login.server.begin(this.#wire, (client, software) => {
@@ -153,7 +157,12 @@ export class Packets implements SocketOwner {
   /** Bytes from the socket. */
   receive(chunk: Uint8Array): void {
     if (this.#early !== null) this.#early.push(chunk);
-    else if (this.#canCut()) this.#whole.push(chunk);
+    else if (this.#greeting !== null) {
+      const bytes = this.#greeting.push(chunk);
+      if (bytes === null) return;
+      this.#greeting = null;
+      this.#read(bytes);
+    } else if (this.#canCut()) this.#whole.push(chunk);
     else {
       this.#whole.flush();
       this.#read(chunk);
