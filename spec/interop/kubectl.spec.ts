@@ -19,6 +19,8 @@ import { describeWithPeer, missingPeer, peers } from '../support/interop.js';
 import { trackProvider } from '../support/leaks.js';
 
 const MiB = 1024 * 1024;
+/** No system gives it to whoever asks for any port: nobody begins to listen there in between. */
+const refusedPort = 1;
 
 const found = [Kubectl.find(), process.env.RXMUX_KUBECTL].filter((program) => program !== undefined);
 const programs = found.length === 0 ? ['kubectl'] : [...new Set(found)];
@@ -95,7 +97,12 @@ describeWithPeer('kubectl', peers.kubectl, () => {
         echo.listen(0, '127.0.0.1');
         await once(echo, 'listening');
         const { port } = echo.address() as AddressInfo;
-        const web: PodOptions = { name: 'web', command: ['cat'], folder, ports: { 80: port, 81: port } };
+        const web: PodOptions = {
+          name: 'web',
+          command: ['cat'],
+          folder,
+          ports: { 80: port, 81: port, 82: refusedPort },
+        };
         const script =
           'exec 3<&0; trap "stty size" WINCH; : > ready; (read line <&3; echo said $line; kill $$) & while :; do sleep 0.02; done';
         const shell: PodOptions = { name: 'shell', command: ['sh', '-c', script], folder, tty: true };
@@ -292,9 +299,7 @@ describeWithPeer('kubectl', peers.kubectl, () => {
       }, 120_000);
 
       it('port-forward: a port where nobody listens is said so', async () => {
-        echo.close();
-        await once(echo, 'close');
-        const child = kubectl.start('port-forward', 'pod/web', ':80');
+        const child = kubectl.start('port-forward', 'pod/web', ':82');
         let stderr = '';
         child.stderr.on('data', (chunk) => {
           stderr += chunk;
@@ -303,7 +308,10 @@ describeWithPeer('kubectl', peers.kubectl, () => {
         const socket = connect({ port: port!, host: '127.0.0.1' });
         socket.on('error', () => {});
         await once(socket.resume(), 'close');
-        await until(() => stderr.includes('ECONNREFUSED'));
+        await until(
+          () => stderr.includes('ECONNREFUSED'),
+          () => `kubectl said: ${stderr}`,
+        );
         // A newer kubectl gives up by itself.
         await interrupt(child);
       });
@@ -344,10 +352,10 @@ function openStreams(provider: Provider | undefined): number {
   return provider?.streams.size ?? 0;
 }
 
-async function until(isSo: () => boolean): Promise<void> {
+async function until(isSo: () => boolean, instead = (): string => ''): Promise<void> {
   const deadline = performance.now() + 20_000;
   while (!isSo()) {
-    if (performance.now() > deadline) throw new Error(`not within 20 s: ${isSo}`);
+    if (performance.now() > deadline) throw new Error(`not within 20 s: ${isSo}; ${instead()}`);
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
 }
