@@ -178,7 +178,7 @@ export class PayloadReader {
   /** The name of a type, a request or an algorithm. */
   name(): string {
     const bytes = this.bytes();
-    return isSame(bytes, streamType) ? TYPE_STREAM : decode(bytes, maxNameBytes);
+    return Buffer.compare(bytes, streamType) === 0 ? TYPE_STREAM : decode(bytes, maxNameBytes);
   }
 
   text(maxBytes: number): string {
@@ -230,12 +230,6 @@ function decode(bytes: Uint8Array, maxBytes: number): string {
   }
 }
 
-function isSame(one: Uint8Array, other: Uint8Array): boolean {
-  if (one.byteLength !== other.byteLength) return false;
-  for (let at = 0; at < one.byteLength; at++) if (one[at] !== other[at]) return false;
-  return true;
-}
-
 /** A field of a message: a number is a uint32, text and `{ string }` have their length before them, bytes are raw. */
 export type Field = number | boolean | string | Uint8Array | { readonly string: Uint8Array };
 
@@ -265,16 +259,16 @@ export function fieldsLength(fields: readonly Field[]): number {
   return length;
 }
 
-/** Writes fields where there is room for them; returns where they end. */
-export function writeFields(target: Uint8Array, start: number, fields: readonly Field[]): number {
+/** Writes fields where there is room for them. */
+export function writeFields(target: Uint8Array, start: number, fields: readonly Field[]): void {
   let at = start;
   for (const field of fields) {
     if (typeof field === 'number') at = writeUint32(target, at, field);
     else if (typeof field === 'boolean') target[at++] = field ? 1 : 0;
     else if (typeof field === 'string') {
-      const length = textLength(field);
-      writeText(target, writeUint32(target, at, length), field);
-      at += 4 + length;
+      const end = writeText(target, at + 4, field);
+      writeUint32(target, at, end - at - 4);
+      at = end;
     } else {
       const bytes = field instanceof Uint8Array ? field : field.string;
       if (bytes !== field) at = writeUint32(target, at, bytes.byteLength);
@@ -282,7 +276,6 @@ export function writeFields(target: Uint8Array, start: number, fields: readonly 
       at += bytes.byteLength;
     }
   }
-  return at;
 }
 
 /** Most text is short and in ASCII, and is copied before a call to the encoder has come back. */
@@ -293,15 +286,18 @@ function textLength(text: string): number {
   return text.length;
 }
 
-function writeText(target: Uint8Array, start: number, text: string): void {
+/** Returns where it ends. */
+function writeText(target: Uint8Array, start: number, text: string): number {
   for (let at = 0; at < text.length; at++) {
     const code = text.charCodeAt(at);
     if (code > 0x7f) {
-      target.set(utf8.encode(text), start);
-      return;
+      const bytes = utf8.encode(text);
+      target.set(bytes, start);
+      return start + bytes.byteLength;
     }
     target[start + at] = code;
   }
+  return start + text.length;
 }
 
 export function writeUint32(target: Uint8Array, at: number, value: number): number {

@@ -6,15 +6,7 @@ import type { Session } from '../core/session.js';
 import type { CoreStream } from '../core/stream.js';
 import type { HeadersUse, Reason, Wire } from '../core/wire.js';
 import { Channel, type ChannelKind, ChannelTable } from './channel.js';
-import {
-  encodeFields,
-  type Field,
-  fieldsLength,
-  headerFields,
-  readMessage,
-  writeFields,
-  writeUint32,
-} from './codec.js';
+import { type Field, fieldsLength, headerFields, readMessage, writeFields, writeUint32 } from './codec.js';
 import type { Forwards } from './forwards.js';
 import {
   EXTENDED_STDERR,
@@ -388,8 +380,7 @@ export class SshWire implements Wire {
 
   #reset(channel: Channel, code: Reason, reason: string): void {
     if (channel.isStream) {
-      const fields = encodeFields([toWire(code), reason.slice(0, mostTextLength)]);
-      this.request(channel, REQUEST_RESET, false, fields);
+      this.request(channel, REQUEST_RESET, false, toWire(code), reason.slice(0, mostTextLength));
     }
     this.close(channel);
   }
