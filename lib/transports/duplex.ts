@@ -1,5 +1,6 @@
 import type { Duplex } from 'node:stream';
 import type { Transport } from '../api.js';
+import { receivedMemory } from './received-memory.js';
 import { isPlainSocket, readInPlace } from './zero-copy.js';
 
 type Handlers = Parameters<Transport['start']>[0];
@@ -77,7 +78,13 @@ class DuplexTransport implements Transport {
     }
     const inPlace = head === undefined && readInPlace(duplex, (chunk) => handlers.onData(chunk));
     if (inPlace) duplex.resume();
-    else duplex.on('data', (chunk: Buffer) => handlers.onData(plain(chunk)));
+    else {
+      duplex.on('data', (chunk: Buffer) => {
+        // Read for us, and not handed on by somebody who has more of it.
+        if (chunk.byteLength === chunk.buffer.byteLength) receivedMemory.add(chunk.byteLength);
+        handlers.onData(plain(chunk));
+      });
+    }
     if (duplex.destroyed) setImmediate(() => handlers.onClose(this.#error));
   }
 
