@@ -17,6 +17,8 @@ interface SocketLike extends Duplex {
 
 /** Bytes queued in the Duplex above which writers wait: a ping must never wait behind megabytes. */
 const highWaterBytes = 256 * 1024;
+/** What Node makes for a read. */
+const mostReadBytes = 64 * 1024;
 
 /**
  * A transport from a Node Duplex: a socket of net or tls, a child's stdio, whatever carries bytes in order. `head` are
@@ -80,8 +82,8 @@ class DuplexTransport implements Transport {
     if (inPlace) duplex.resume();
     else {
       duplex.on('data', (chunk: Buffer) => {
-        // Read for us, and not handed on by somebody who has more of it.
-        if (chunk.byteLength === chunk.buffer.byteLength) receivedMemory.add(chunk.byteLength);
+        // The first part of memory that Node has read into.
+        if (chunk.byteOffset === 0) receivedMemory.add(Math.min(chunk.buffer.byteLength, mostReadBytes));
         handlers.onData(plain(chunk));
       });
     }
