@@ -24,11 +24,11 @@ class ReceivedMemory {
   }
 
   #wear(): void {
-    if (!this.#keepsFreed) Buffer.allocUnsafeSlow(keptFreedBytes / 2);
+    if (!this.#keepsFreed) keepFreed();
     this.#keepsFreed = true;
     const young = getHeapSpaceStatistics().find(({ space_name: name }) => name === 'new_space');
     const size = young === undefined ? 0 : young.space_used_size + young.space_available_size;
-    this.#owed += (this.#sinceWear / collectedWithinBytes) * size;
+    this.#owed += (this.#sinceWear / collectedWithinBytes) * Math.min(size, mostYoungBytes);
     this.#sinceWear = 0;
     for (; this.#owed > 0; this.#owed -= wornBytes) {
       this.last = new Array(wornSlots);
@@ -39,10 +39,20 @@ class ReceivedMemory {
 
 const wearEveryBytes = 1024 * 1024;
 const collectedWithinBytes = 6 * 1024 * 1024;
+/** To use up more than V8's usual 16 MiB would cost as much as it saves. */
+const mostYoungBytes = 16 * 1024 * 1024;
 /** An array of so many slots takes more than half a page of V8's, and the next one begins another page: half is enough to fill. */
 const wornSlots = 16_380;
 const wornBytes = 250 * 1024;
 const keptFreedBytes = 32 * 1024 * 1024;
+
+function keepFreed(): void {
+  try {
+    Buffer.allocUnsafeSlow(keptFreedBytes / 2);
+  } catch {
+    // Where there is no room for it, nothing is kept.
+  }
+}
 
 /** Of all connections together, for V8 and malloc are too. */
 export const receivedMemory: ReceivedMemory = new ReceivedMemory();
