@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import { framer } from 'rxmux/framer';
 import { connect } from 'rxmux/node';
 import { selfSigned } from '../../demos/transfer/tls.js';
+import { zeros } from '../bounded/load.js';
 import { collect } from '../conformance/bytes.js';
-
 import { trackProvider } from '../support/leaks.js';
 
 const MiB = 1024 * 1024;
@@ -43,11 +43,6 @@ const receiver = `
 
 const root = join(import.meta.dirname, '../..');
 
-function* chunks(bytes: number): Generator<Uint8Array> {
-  const chunk = new Uint8Array(64 * 1024);
-  for (let left = bytes; left > 0; left -= chunk.byteLength) yield chunk;
-}
-
 describe('a receiver of bytes that keeps none of them', () => {
   it.each(['tcp://127.0.0.1:0', 'tls://127.0.0.1:0'])(
     'hardly has its heap collected in full: %s',
@@ -66,7 +61,7 @@ describe('a receiver of bytes that keeps none of them', () => {
       trackProvider(provider, 'the sender');
       const receive = async (bytes: number): Promise<{ bytes: number; full: number }> => {
         const stream = provider.newStream();
-        const [told] = await Promise.all([collect(stream), stream.send(chunks(bytes))]);
+        const [told] = await Promise.all([collect(stream), stream.send(zeros(bytes, 64 * 1024))]);
         return JSON.parse(Buffer.from(told).toString());
       };
       // Once, for what it makes at first.
