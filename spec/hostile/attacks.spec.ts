@@ -35,11 +35,11 @@ describe.each(Object.entries(attacks))('%s', (_kind, list) => {
   it.each(list.map((attack) => [attack.name, attack] as const))(
     '%s',
     async (_name, attack) => {
-      const { rssPeak } = await verdicts.expectWithstood(arena, { head: hello(), ...attack }, (blow) => {
+      const { residentPeak } = await verdicts.expectWithstood(arena, { head: hello(), ...attack }, (blow) => {
         const told = toldIn(blow);
         if (told !== undefined && attack.told !== undefined) expect(told).toBe(codes[attack.told]);
       });
-      expect(rssPeak).toBeLessThanOrEqual(64 * MiB);
+      expect(residentPeak).toBeLessThanOrEqual(64 * MiB);
     },
     20_000,
   );
@@ -90,8 +90,8 @@ describe('patient attackers', () => {
       expect(await attacked).toMatchObject([{ survived: true }]);
       // A million frames are still under way when the attacker leaves: they are read before the end that follows them.
       const after = await arena.aftermath(15_000);
-      const kib = [held, after.rssPeak].map((bytes) => Math.round(bytes / KiB));
-      figure(`${count} unread streams, filled by ${how}: ${kib[0]} KiB held, RSS + ${kib[1]} KiB`);
+      const kib = [held, after.residentPeak].map((bytes) => Math.round(bytes / KiB));
+      figure(`${count} unread streams, filled by ${how}: ${kib[0]} KiB held, memory + ${kib[1]} KiB`);
       expect(streams).toBe(count);
       expect(held).toBeGreaterThan(defaultLimits.receiveBudgetBytes);
       expect(held).toBeLessThanOrEqual(memoryBound);

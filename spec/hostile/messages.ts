@@ -63,7 +63,7 @@ export interface Report {
   readonly streams: number;
   /** By kind. */
   readonly resources: Readonly<Record<string, number>>;
-  /** Bytes above those at `begin`: of the process at most, and in use now. */
-  readonly rssPeak: number;
+  /** Bytes above those at `begin`: resident at most, as {@link residentBytes} counts them, and in use now. */
+  readonly residentPeak: number;
   readonly held: number;
 }

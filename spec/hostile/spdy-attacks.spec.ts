@@ -58,15 +58,15 @@ describe.each(Object.entries(spdyAttacks))('%s', (_kind, list) => {
 
 describe('patient attackers', () => {
   it('data without windows, unread: the attacker waits, at the price of the budget', async () => {
-    const { rss, blows } = await verdicts.strikeOnce(arena, unread);
+    const { resident, blows } = await verdicts.strikeOnce(arena, unread);
     expect(blows).toMatchObject([{ survived: true }]);
-    expect(rss).toBeLessThanOrEqual(memoryBound);
+    expect(resident).toBeLessThanOrEqual(memoryBound);
     expect((await expectNothingLeft(arena)).ends).toMatchObject([{ code: 'closed' }]);
   }, 20_000);
 
   it('half-closed streams that stand still are ended, and the connection is not', async () => {
-    const { rss, blows } = await verdicts.strikeOnce(arena, halfClosed);
-    expect(rss).toBeLessThanOrEqual(memoryBound);
+    const { resident, blows } = await verdicts.strikeOnce(arena, halfClosed);
+    expect(resident).toBeLessThanOrEqual(memoryBound);
     const after = await expectNothingLeft(arena);
     expect(after.streamEnds).toEqual(Array.from({ length: 10 }, () => 'timeout'));
     // One by one: the end of a connection resets none.

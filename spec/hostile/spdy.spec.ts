@@ -19,6 +19,7 @@ import {
   windowUpdate,
 } from '../spdy/scripted-peer.js';
 import { trackProvider } from '../support/leaks.js';
+import { residentBytes } from './resident.js';
 
 const MiB = 1024 * 1024;
 /** 16 MiB for the victim; the attacker is in this process too. */
@@ -86,7 +87,7 @@ interface Outcome {
 
 /** Attacks until the victim has thrown the attacker out, with the canary going on meanwhile. */
 async function attack({ head, loop, reads = true }: Attack): Promise<Outcome> {
-  const before = process.memoryUsage().rss;
+  const before = residentBytes();
   const socket = dial(Number(listener.address.split(':').at(-1)), '127.0.0.1');
   socket.on('error', () => {});
   await once(socket, 'connect');
@@ -124,7 +125,7 @@ async function attack({ head, loop, reads = true }: Attack): Promise<Outcome> {
   while (!over && performance.now() < deadline) {
     if (loop !== undefined && socket.writableLength < MiB) write(loop);
     await roundTrip();
-    grown = Math.max(grown, process.memoryUsage().rss - before);
+    grown = Math.max(grown, residentBytes() - before);
     const streams = [...(victims[1]?.streams.values() ?? [])];
     unread = Math.max(
       unread,

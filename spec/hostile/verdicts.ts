@@ -23,13 +23,13 @@ export class Verdicts {
   }
 
   /** One connection that attacks once: what the victim's process has grown by. */
-  async strikeOnce(arena: Arena, attack: Attack): Promise<{ rss: number; blows: Blow[] }> {
+  async strikeOnce(arena: Arena, attack: Attack): Promise<{ resident: number; blows: Blow[] }> {
     await arena.begin();
     // The canary is silent: its own garbage is not the attacker's doing.
     const blows = await arena.attack({ ...assaultOf(arena, attack, 0), connections: 1 });
-    const { rssPeak } = await arena.report();
-    this.#grown.set(attack.name, rssPeak);
-    return { rss: rssPeak, blows };
+    const { residentPeak } = await arena.report();
+    this.#grown.set(attack.name, residentPeak);
+    return { resident: residentPeak, blows };
   }
 
   /** Once for its memory, then again and again beside the canary. `expectTold` looks at what an attacker has heard. */
@@ -38,8 +38,8 @@ export class Verdicts {
     attack: Attack,
     expectTold: (blow: Blow) => void,
   ): Promise<Awaited<ReturnType<typeof expectNothingLeft>>> {
-    const { rss } = await this.strikeOnce(arena, attack);
-    expect(rss).toBeLessThanOrEqual(this.#options.memoryBound);
+    const { resident } = await this.strikeOnce(arena, attack);
+    expect(resident).toBeLessThanOrEqual(this.#options.memoryBound);
     await arena.begin();
     const { ratio, blows } = await withstand(arena, attack);
     this.#ratios.set(attack.name, ratio);
@@ -79,7 +79,7 @@ export class Verdicts {
     const slowdowns = worstOf(this.#ratios, (ratio) => ratio.toFixed(2));
     figure(`${name} canary under attack over control: median ${middle}, worst ${slowdowns}`);
     const grown = worstOf(this.#grown, (bytes) => `${Math.round(bytes / KiB)} KiB`);
-    figure(`${name} victim's RSS over start, one attack: ${grown}`);
+    figure(`${name} victim's memory over start, one attack: ${grown}`);
     figure(`${name} attackers: slowest end after ${Math.round(this.#slowest)} ms`);
   }
 }

@@ -7,6 +7,7 @@ import { http2 } from 'rxmux/http2';
 import { type Listener, listen } from 'rxmux/node';
 import { spdy } from 'rxmux/spdy';
 import type { End, Ports, Question, Report } from './messages.js';
+import { residentBytes } from './resident.js';
 import { sshVictim } from './ssh-login.js';
 
 /** Times so short that a spec can wait for them. */
@@ -29,8 +30,8 @@ const streamEnds: string[] = [];
 const mishaps: string[] = [];
 const listeners: Listener[] = [];
 const cleanPrototype = Object.getOwnPropertyNames(Object.prototype).length;
-let start = { held: 0, rss: 0 };
-let rssPeak = 0;
+let start = { held: 0, resident: 0 };
+let residentPeak = 0;
 
 process.on('uncaughtException', (error) => mishaps.push(String(error.stack)));
 process.on('unhandledRejection', (error) => mishaps.push(`rejected: ${String(error)}`));
@@ -76,7 +77,7 @@ function take(provider: Provider): void {
 }
 
 function look(): void {
-  rssPeak = Math.max(rssPeak, process.memoryUsage.rss() - start.rss);
+  residentPeak = Math.max(residentPeak, residentBytes() - start.resident);
 }
 
 /** What is freed by a finalizer is only gone after the next collection. */
@@ -90,8 +91,8 @@ async function used(): Promise<number> {
 }
 
 async function begin(): Promise<void> {
-  start = { held: await used(), rss: process.memoryUsage.rss() };
-  rssPeak = 0;
+  start = { held: await used(), resident: residentBytes() };
+  residentPeak = 0;
   ends.length = 0;
   streamEnds.length = 0;
 }
@@ -108,7 +109,7 @@ async function report(): Promise<Report> {
   if (Object.getOwnPropertyNames(Object.prototype).length !== cleanPrototype)
     mishaps.push('Object.prototype is polluted');
   const streams = providers.reduce((sum, provider) => sum + provider.streams.size, 0);
-  return { ends, streamEnds, mishaps, connections: providers.length, streams, resources, rssPeak, held };
+  return { ends, streamEnds, mishaps, connections: providers.length, streams, resources, residentPeak, held };
 }
 
 async function port(limits: Partial<Limits>): Promise<number> {
