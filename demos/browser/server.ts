@@ -5,7 +5,7 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { build, stop } from 'esbuild';
 import { interval, map } from 'rxjs';
-import { framer, fromWebSocket, type Stream } from 'rxmux';
+import { framer, fromWebSocket, type Stream } from 'rxmux/node';
 import { type WebSocket, WebSocketServer } from 'ws';
 
 /** Serves the page, and the WebSocket behind it, on 127.0.0.1. */

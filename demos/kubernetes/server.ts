@@ -8,8 +8,7 @@ import {
 } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { fromWebSocket, type Limits, type Provider } from 'rxmux';
-import { fromDuplex } from 'rxmux/node';
+import { fromDuplex, fromWebSocket, type Limits, type Provider } from 'rxmux/node';
 import { spdy } from 'rxmux/spdy';
 import { type ChannelOptions, channelOptions, channelProtocol } from './channels.js';
 import { Container, exec } from './command.js';

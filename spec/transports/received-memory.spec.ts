@@ -2,7 +2,8 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { framer } from 'rxmux/framer';
-import { connect } from 'rxmux/node';
+import { connect, fromWebSocket, type Provider } from 'rxmux/node';
+import { WebSocket } from 'ws';
 import { selfSigned } from '../../demos/transfer/tls.js';
 import { zeros } from '../bounded/load.js';
 import { collect } from '../conformance/bytes.js';
@@ -14,37 +15,50 @@ const MiB = 1024 * 1024;
 const receiver = `
   import { constants, PerformanceObserver } from 'node:perf_hooks';
   import { framer } from 'rxmux/framer';
-  import { listen } from 'rxmux/node';
+  import { fromWebSocket, listen } from 'rxmux/node';
+  import { WebSocketServer } from 'ws';
 
   let full = 0;
   new PerformanceObserver((list) => {
     for (const { detail } of list.getEntries()) if (detail.kind === constants.NODE_PERFORMANCE_GC_MAJOR) full++;
   }).observe({ entryTypes: ['gc'] });
 
-  const listener = await listen(process.env.ADDRESS, framer, { tls: { key: process.env.KEY, cert: process.env.CERT } });
-  process.stdout.write(listener.address);
-  listener.accept$.subscribe((provider) => {
-    provider.accept$.subscribe({
-      next: (stream) => {
-        const before = full;
-        let bytes = 0;
-        stream.data$.subscribe({
-          next: (chunk) => { bytes += chunk.byteLength; },
-          // What is observed is told in a later turn.
-          complete: () => setTimeout(() => stream.send([Buffer.from(JSON.stringify({ bytes, full: full - before }))]), 5),
-          error: () => {},
-        });
-      },
-      complete: () => process.exit(),
-      error: () => process.exit(1),
-    });
+  const serve = (provider) => provider.accept$.subscribe({
+    next: (stream) => {
+      const before = full;
+      let bytes = 0;
+      stream.data$.subscribe({
+        next: (chunk) => { bytes += chunk.byteLength; },
+        // What is observed is told in a later turn.
+        complete: () => setTimeout(() => stream.send([Buffer.from(JSON.stringify({ bytes, full: full - before }))]), 5),
+        error: () => {},
+      });
+    },
+    complete: () => process.exit(),
+    error: () => process.exit(1),
   });
+
+  const { ADDRESS: address, KEY: key, CERT: cert } = process.env;
+  if (address.startsWith('ws:')) {
+    const server = new WebSocketServer({ host: '127.0.0.1', port: 0 });
+    server.on('listening', () => process.stdout.write('ws://127.0.0.1:' + server.address().port));
+    server.on('connection', (socket) => serve(framer(fromWebSocket(socket), { role: 'server' })));
+  } else {
+    const listener = await listen(address, framer, { tls: { key, cert } });
+    process.stdout.write(listener.address);
+    listener.accept$.subscribe(serve);
+  }
 `;
+
+const dial = async (address: string, ca: string): Promise<Provider> =>
+  address.startsWith('ws:')
+    ? framer(fromWebSocket(new WebSocket(address)), { role: 'client' })
+    : await connect(address, framer, { tls: { ca, servername: 'localhost' } });
 
 const root = join(import.meta.dirname, '../..');
 
 describe('a receiver of bytes that keeps none of them', () => {
-  it.each(['tcp://127.0.0.1:0', 'tls://127.0.0.1:0'])(
+  it.each(['tcp://127.0.0.1:0', 'tls://127.0.0.1:0', 'ws://127.0.0.1:0'])(
     'hardly has its heap collected in full: %s',
     async (address) => {
       const { key, cert } = selfSigned('localhost');
@@ -55,9 +69,7 @@ describe('a receiver of bytes that keeps none of them', () => {
       });
       const exited = once(child, 'close');
       const [listening] = (await once(child.stdout, 'data')) as [Buffer];
-      const provider = await connect(listening.toString(), framer, {
-        tls: { ca: cert, servername: 'localhost' },
-      });
+      const provider = await dial(listening.toString(), cert);
       trackProvider(provider, 'the sender');
       const receive = async (bytes: number): Promise<{ bytes: number; full: number }> => {
         const stream = provider.newStream();

@@ -15,7 +15,16 @@ import {
   trace,
 } from 'rxmux';
 import { dashboard } from 'rxmux/dashboard';
-import { connect, framer, type Listener, listen, type Provider, type Stream, toDuplex } from 'rxmux/node';
+import {
+  connect,
+  framer,
+  fromWebSocket as fromNodeWebSocket,
+  type Listener,
+  listen,
+  type Provider,
+  type Stream,
+  toDuplex,
+} from 'rxmux/node';
 import { opentelemetry } from 'rxmux/opentelemetry';
 import { sessionOf, ssh } from 'rxmux/ssh';
 import { WebSocketServer } from 'ws';
@@ -47,7 +56,7 @@ export function itsServer(serve: (connection: Provider) => void): void {
     verifyClient: (info: { origin: string }) => info.origin === origin,
   };
   new WebSocketServer(options).on('connection', (socket) => {
-    serve(framer(fromWebSocket(socket), { role: 'server' }));
+    serve(framer(fromNodeWebSocket(socket), { role: 'server' }));
   });
 }
 
