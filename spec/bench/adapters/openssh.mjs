@@ -7,8 +7,8 @@ import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
-import ssh2 from 'ssh2';
 import { dial, duplexIo, listenOn } from '../lib/duplex-adapter.mjs';
+import { keyPair } from '../lib/ssh-keys.mjs';
 
 const sshd = '/usr/sbin/sshd';
 /** How one end tells the other, which knows a port of it, what else there is. The client removes it. */
@@ -27,7 +27,7 @@ function prepare(folder, target) {
   rmSync(folder, { recursive: true, force: true });
   mkdirSync(folder, { mode: 0o700 });
   const write = (name, text) => writeFileSync(path.join(folder, name), text, { mode: 0o600 });
-  const [host, user] = [0, 1].map(() => ssh2.utils.generateKeyPairSync('ed25519'));
+  const [host, user] = [0, 1].map(() => keyPair());
   write('host', host.private);
   write('user', user.private);
   write('authorized', `${user.public}\n`);

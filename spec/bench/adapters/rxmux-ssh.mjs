@@ -1,6 +1,6 @@
 /** SSH of ours: `stream@rxmux.dev` channels, aes128-gcm; large transfers by `stream.send(generator)`. */
-import ssh2 from 'ssh2';
 import { rxmuxAdapter } from '../lib/rxmux-adapter.mjs';
+import { keyPair } from '../lib/ssh-keys.mjs';
 
 export default await rxmuxAdapter({
   name: 'rxmux-ssh',
@@ -8,7 +8,7 @@ export default await rxmuxAdapter({
   protocolFor: ({ ssh }, role) =>
     role === 'server'
       ? ssh({
-          hostKeys: [ssh2.utils.generateKeyPairSync('ed25519').private],
+          hostKeys: [keyPair().private],
           authenticate: ({ password }) => password === 'bench',
         })
       : ssh({ username: 'bench', password: 'bench', verifyHost: () => true }),

@@ -1,6 +1,7 @@
 /** ssh2: a direct-tcpip channel per stream, aes128-gcm (its fastest cipher on most machines). */
 import ssh2 from 'ssh2';
 import { duplexAdapter } from '../lib/duplex-adapter.mjs';
+import { keyPair } from '../lib/ssh-keys.mjs';
 
 const algorithms = { cipher: ['aes128-gcm@openssh.com'] };
 const swallow = () => {};
@@ -9,7 +10,7 @@ let hostKey;
 export default duplexAdapter({
   name: 'ssh2',
   server(duplex, onStream) {
-    hostKey ??= ssh2.utils.generateKeyPairSync('ed25519').private;
+    hostKey ??= keyPair().private;
     const server = new ssh2.Server({ hostKeys: [hostKey], algorithms }, (client) => {
       client.on('error', swallow);
       client.on('authentication', (attempt) => attempt.accept());
