@@ -15,22 +15,20 @@ import type { StreamState } from '../api.js';
  */
 export type StreamAction = 'answer' | 'local-end' | 'remote-end';
 
-const transitions: Record<StreamState, Partial<Record<StreamAction, StreamState>>> = {
-  opening: {
-    answer: 'open',
-    'local-end': 'half-closed-local',
-    'remote-end': 'half-closed-remote',
-  },
-  open: { 'local-end': 'half-closed-local', 'remote-end': 'half-closed-remote' },
-  'half-closed-local': { answer: 'half-closed-local', 'remote-end': 'closed' },
-  'half-closed-remote': { answer: 'half-closed-remote', 'local-end': 'closed' },
-  closed: {},
-  reset: {},
-};
-
 /** The state after `action`, or undefined where it is illegal. */
 export function transition(state: StreamState, action: StreamAction): StreamState | undefined {
-  return transitions[state][action];
+  const isBothOpen = state === 'opening' || state === 'open';
+  switch (action) {
+    case 'answer':
+      if (state === 'opening') return 'open';
+      return state === 'half-closed-local' || state === 'half-closed-remote' ? state : undefined;
+    case 'local-end':
+      if (state === 'half-closed-remote') return 'closed';
+      return isBothOpen ? 'half-closed-local' : undefined;
+    case 'remote-end':
+      if (state === 'half-closed-local') return 'closed';
+      return isBothOpen ? 'half-closed-remote' : undefined;
+  }
 }
 
 /** Both halves are over, one way or the other. */

@@ -64,26 +64,26 @@ export function readInPlace(duplex: Duplex, onRead: OnRead): boolean {
   let used = 0;
   const next = (): Uint8Array => {
     if (slab.byteLength - used < leastReadBytes) {
-      const bytes = Math.min(2 * slab.byteLength, mostSlabBytes);
-      slab = allocate(bytes);
+      slab = allocate(Math.min(2 * slab.byteLength, mostSlabBytes));
       used = 0;
     }
-    return slab.subarray(used, Math.min(used + readBytes, slab.byteLength));
+    return new Uint8Array(slab, used, Math.min(readBytes, slab.byteLength - used));
   };
   const first = next();
   const target = duplex as unknown as Record<symbol, unknown>;
   target[internals.buffer] = first;
   target[internals.generator] = next;
-  target[internals.callback] = (bytes: number, buffer: Uint8Array): boolean => {
+  target[internals.callback] = (bytes: number): boolean => {
+    const chunk = new Uint8Array(slab, used, bytes);
     used += bytes;
-    onRead(buffer.subarray(0, bytes));
+    onRead(chunk);
     return true;
   };
   handle.useUserBuffer(first);
   return true;
 }
 
-function allocate(bytes: number): Uint8Array<ArrayBuffer> {
+function allocate(bytes: number): ArrayBuffer {
   receivedMemory.add(bytes);
-  return new Uint8Array(Buffer.allocUnsafeSlow(bytes).buffer);
+  return Buffer.allocUnsafeSlow(bytes).buffer;
 }
