@@ -126,9 +126,15 @@ export interface Stream extends Observer<Chunk>, AsyncIterable<Uint8Array>, Asyn
   /** No more, thanks: what unsubscribing from `data$` does. The sending half is untouched. */
   stop(code?: ResetCode): void;
 
-  /** Sends a source to its end, pulling only while the peer's window and the transport have room. */
+  /**
+   * Sends a source to its end, pulling only while the peer's window and the transport have room. Its chunks are sent without
+   * a copy: they are the stream's from here on, and must not be changed any more.
+   */
   send(source: ByteSource, options?: SendOptions): Promise<void>;
-  /** Resolves when the chunk has been taken into the window. */
+  /**
+   * Resolves when the chunk has been taken into the window. It is sent without a copy: it is the stream's from here on, and
+   * must not be changed any more. Whoever writes out of one buffer gives `buffer.slice()`.
+   */
   write(chunk: Chunk): Promise<void>;
   /** Half-closes. */
   end(trailers?: HeadersInit): Promise<void>;

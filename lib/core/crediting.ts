@@ -1,6 +1,8 @@
 import { StreamError } from './errors.js';
 import type { LimitValues } from './limits.js';
+import type { Peer } from './peer.js';
 import { microtask } from './promises.js';
+import { pausedForBudget, type Receiver } from './receiver.js';
 import type { CoreStream } from './stream.js';
 import type { Transmitter } from './transmitter.js';
 import { grownWindow, ReceiveWindow, trickle } from './window.js';
@@ -26,14 +28,11 @@ export type FlowControl = 'auto' | 'on' | 'off';
 export interface CreditingHost {
   readonly limits: LimitValues;
   readonly streams: ReadonlyMap<number, CoreStream>;
-  /** The peer keeps to no windows, as far as we know. */
-  readonly windowless: boolean;
+  readonly peer: Peer;
+  readonly receiver: Receiver;
   readonly wire: Wire;
   readonly transmitter: Transmitter;
   now(): number;
-  /** Too much is unread: nothing more is read until `resumeReading`. */
-  pauseReading(): void;
-  resumeReading(): void;
   /** The last round trip, or NaN; unknown, it is asked for. */
   roundTrip(): number;
   tellStall(stream: CoreStream, type: 'stall' | 'resume', side: 'send' | 'receive'): void;
@@ -87,9 +86,9 @@ export class Crediting {
     if (stream === null) this.dropped(bytes);
     else
       this.#count(stream.inbox.window, stream.id, bytes, this.#early.earlyWindow - stream.inbox.startBytes);
-    if (this.#host.windowless && !this.#paused && this.#connection.unread >= limits.receiveBudgetBytes) {
+    if (this.#host.peer.windowless && !this.#paused && this.#connection.unread >= limits.receiveBudgetBytes) {
       this.#paused = true;
-      this.#host.pauseReading();
+      this.#host.receiver.pause(pausedForBudget);
     }
   }
 
@@ -111,7 +110,7 @@ export class Crediting {
     this.#paused = false;
     // Not within the reader's release, whose turn it still is.
     microtask(() => {
-      if (!this.#paused) this.#host.resumeReading();
+      if (!this.#paused) this.#host.receiver.resume(pausedForBudget);
     });
   }
 
@@ -159,7 +158,7 @@ export class Crediting {
   #lend(): void {
     const { limits } = this.#host;
     const { unread, target } = this.#connection;
-    if (this.#scarce || this.#host.windowless || unread < target - this.reserve) return;
+    if (this.#scarce || this.#host.peer.windowless || unread < target - this.reserve) return;
     const more = Math.min(limits.windowBytes, limits.growthBudgetBytes - this.#grown - this.#lent);
     if (more > 0) {
       this.#lent += more;
@@ -184,7 +183,7 @@ export class Crediting {
   #count(window: ReceiveWindow, id: number, bytes: number, slack: number): void {
     window.received(bytes);
     if (window.credit >= 0 || window.credit >= -slack) return;
-    if (this.#host.windowless) {
+    if (this.#host.peer.windowless) {
       this.#overran = true;
       return;
     }
@@ -203,7 +202,7 @@ export class Crediting {
    * not. What travels beside other credit costs no write of its own: an eighth is enough.
    */
   #owed(window: ReceiveWindow, beside = false): number {
-    if (this.#host.windowless && (this.#overran || window.credit > 0)) return 0;
+    if (this.#host.peer.windowless && (this.#overran || window.credit > 0)) return 0;
     const { credit, unread, target } = this.#connection;
     // With less than a quarter unread, half of it is owed by the time that the peer has only the reserve.
     const isShort =
@@ -214,7 +213,7 @@ export class Crediting {
 
   #grant(stream: CoreStream, now: number): void {
     const { window } = stream.inbox;
-    if (window.unread === 0 && !this.#host.windowless) this.#grow(stream, now);
+    if (window.unread === 0 && !this.#host.peer.windowless) this.#grow(stream, now);
     stream.creditAt = now;
     const bytes = this.#owed(window);
     if (bytes === 0) return;

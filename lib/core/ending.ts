@@ -3,6 +3,7 @@ import type { Clock } from './clock.js';
 import { StreamError } from './errors.js';
 import type { LimitValues } from './limits.js';
 import { microtask } from './promises.js';
+import type { Transmitter } from './transmitter.js';
 import type { Wire } from './wire.js';
 
 /** What the end of a connection asks of it. */
@@ -11,12 +12,11 @@ export interface EndingHost {
   readonly streams: ReadonlyMap<number, unknown>;
   readonly isEstablished: boolean;
   readonly wire: Wire;
+  readonly transmitter: Transmitter;
   /** Warns the peer, where the wire can; gives when it has heard. */
   warn(): Promise<unknown> | null;
   /** Tells the peer, with the error if there is one. */
   sayGoAway(error: StreamError | null): void;
-  /** Gives all frames to the transport, which is ended next. */
-  finish(): void;
   /** Settles everything that waits for the connection. Called once. */
   settle(error: StreamError | null): void;
 }
@@ -48,6 +48,8 @@ export class Ending {
   readonly #transport: Transport;
   readonly #clock: Clock;
   readonly #host: EndingHost;
+  /** The peer has been told, or warned. */
+  #isTold = false;
   /** The last stream is over, and the transport is to close. */
   #ending = false;
   #discarded = 0;
@@ -64,14 +66,21 @@ export class Ending {
   close(): void {
     if (this.isGoingAway || this.isOver) return;
     this.isGoingAway = true;
-    const heard = this.#host.warn();
-    if (heard !== null) this.#warn(heard);
-    else if (!this.#host.wire.goAwayLast) this.#host.sayGoAway(null);
+    this.announced();
     const { drainMs } = this.#host.limits;
     this.#deadline(drainMs, () => {
       this.abort(new StreamError('timeout', `streams were still open after the ${drainMs} ms to drain them`));
     });
     this.drained();
+  }
+
+  /** Tells the peer that we go away, behind all streams that were to be opened. */
+  announced(): void {
+    if (!this.isGoingAway || this.#isTold || this.isOver || !this.#host.transmitter.announceAll()) return;
+    this.#isTold = true;
+    const heard = this.#host.warn();
+    if (heard !== null) this.#warn(heard);
+    else if (!this.#host.wire.goAwayLast) this.#host.sayGoAway(null);
   }
 
   abort(reason: unknown): void {
@@ -91,7 +100,7 @@ export class Ending {
     microtask(() => {
       if (this.isOver) return;
       if (this.isGoingAway && this.#host.wire.goAwayLast) this.#host.sayGoAway(null);
-      this.#host.finish();
+      this.#host.transmitter.finish();
       this.#transport.end();
       // Who has said nothing yet is not waited for.
       const { isEstablished, limits } = this.#host;
@@ -124,10 +133,11 @@ export class Ending {
     const { streams, isEstablished, wire, limits } = this.#host;
     if (this.isOver) this.#transport.end();
     else if (streams.size > 0) this.#lose(`the connection ended, streams open: ${streams.size}`);
-    else if (!isEstablished) this.#lose('the connection ended before the peer had said what it speaks');
-    else if (wire.isMidFrame) this.#lose('the connection ended within a frame');
+    else if (!this.#ending && !isEstablished)
+      this.#lose('the connection ended before the peer had said what it speaks');
+    else if (!this.#ending && wire.isMidFrame) this.#lose('the connection ended within a frame');
     else {
-      this.#host.finish();
+      this.#host.transmitter.finish();
       this.#settle(null);
       this.#transport.end();
       this.#deadline(limits.closeMs, () => this.#transport.destroy());

@@ -12,6 +12,8 @@ export interface InboxOwner {
   /** The reader left before the end. */
   inboxAbandoned(): void;
   inboxAttached(): void;
+  /** Bytes that waited are gone, for somebody has transferred their memory. */
+  halfBroke(error: StreamError): void;
   /** A chunk waits in the memory it arrived in: `settle()` is to be called in a later turn. */
   inboxWaits(): void;
 }
@@ -140,12 +142,24 @@ export class Inbox extends PacedQueue<Uint8Array> {
     return block.subarray(0, chunk.byteLength);
   }
 
-  protected override released(chunk: Uint8Array): void {
+  /** Readers may transfer the memory of what they were given. It may have been that of others, too. */
+  protected override weigh({ byteLength }: Uint8Array): number {
+    if (byteLength === 0) {
+      const { id: streamId } = this.#owner;
+      const message = `stream ${streamId}: its bytes were in memory that another reader has transferred`;
+      const error = new StreamError('reset', message, { streamId, reset: 'internal-error' });
+      this.fail(error);
+      this.#owner.halfBroke(error);
+    }
+    return byteLength;
+  }
+
+  protected override released(_chunk: Uint8Array, bytes: number): void {
     if (this.hasFailed) return;
     // The block may be handed to the reader now, and is not written again.
     if (this.size === 0) this.#block = null;
-    this.window.unread -= chunk.byteLength;
-    this.#owner.inboxReleased(chunk.byteLength);
+    this.window.unread -= bytes;
+    this.#owner.inboxReleased(bytes);
   }
 
   protected override abandoned(): void {

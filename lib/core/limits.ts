@@ -156,6 +156,16 @@ export const bounds31: LimitBounds = {
   maxStreamId: upTo31Bits,
 };
 
+const atLeast1 = [1, Number.POSITIVE_INFINITY] as const;
+
+/** Without any of these nothing would ever move. */
+const movingBounds: LimitBounds = {
+  sendQuantumBytes: atLeast1,
+  streamQueueBytes: atLeast1,
+  queueBytes: atLeast1,
+  maxFramesPerTurn: atLeast1,
+};
+
 /** The defaults with an application's own values; an unknown name or a value that cannot be is its mistake. */
 export function withLimits(
   base: LimitValues,
@@ -165,11 +175,15 @@ export function withLimits(
   const result = { ...base };
   for (const [name, value] of Object.entries(own)) {
     if (!Object.hasOwn(base, name)) throw new TypeError(`there is no limit "${name}"`);
-    if (typeof value !== 'number' || !(value >= 0)) throw new RangeError(`limit ${name} cannot be ${value}`);
-    const [least, most] = bounds[name as keyof LimitValues] ?? [0, Number.POSITIVE_INFINITY];
+    // Sizes and counts are whole, or Infinity; times and rates need not be.
+    const mayBreak = /(Ms|PerSecond)$/.test(name);
+    if (typeof value !== 'number' || !(value >= 0) || (value % 1 > 0 && !mayBreak))
+      throw new RangeError(`limit ${name} cannot be ${value}`);
+    const key = name as keyof LimitValues;
+    const [least, most] = bounds[key] ?? movingBounds[key] ?? [0, Number.POSITIVE_INFINITY];
     if (value < least || value > most)
       throw new RangeError(`limit ${name} is ${least} to ${most}, not ${value}`);
-    result[name as keyof LimitValues] = value;
+    result[key] = value;
   }
   // Who sets a window means that window: it grows only if asked to, and the connection has room for it.
   if (own.windowBytes !== undefined && own.maxWindowBytes === undefined) {

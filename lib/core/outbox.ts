@@ -17,7 +17,7 @@ export interface OutboxOwner {
   /** Whether the connection has room for more data now. */
   outboxMayTake(bytes: number): boolean;
   /** A source that cannot be held ran too far ahead. */
-  outboxOverflowed(error: StreamError): void;
+  halfBroke(error: StreamError): void;
 }
 
 class Waiter extends Deferred<void> {
@@ -156,7 +156,7 @@ export class Outbox {
       if (unpaced.overflow === 'strict') {
         const ahead = this.queued + bytes.byteLength;
         const message = `stream ${this.#owner.id}: its source ran ${ahead} bytes ahead of the peer's window`;
-        this.#owner.outboxOverflowed(new StreamError('overflow', message, { streamId: this.#owner.id }));
+        this.#owner.halfBroke(new StreamError('overflow', message, { streamId: this.#owner.id }));
         return false;
       }
     }

@@ -46,6 +46,7 @@ export abstract class PacedQueue<T> extends Fifo<T> implements Delivery {
   #waiter: Waiter<T> | null = null;
   /** The value being delivered, or held. */
   #current: T | undefined = undefined;
+  #weight = 0;
   #holds = 0;
   #delivering = false;
   /** A loop is already delivering. */
@@ -56,8 +57,8 @@ export abstract class PacedQueue<T> extends Fifo<T> implements Delivery {
   #failed = false;
   #error: unknown = undefined;
 
-  /** The reader has let go of a value. */
-  protected abstract released(value: T): void;
+  /** The reader has let go of a value, and may have changed it: `weight` is what it was before. */
+  protected abstract released(value: T, weight: number): void;
   /** The reader unsubscribed before the end. */
   protected abstract abandoned(): void;
   /** A reader came. */
@@ -151,7 +152,9 @@ export abstract class PacedQueue<T> extends Fifo<T> implements Delivery {
     if (this.size > 0 && this.#holds === 0) {
       this.attached();
       const value = this.shift() as T;
-      this.released(value);
+      const weight = this.weigh(value);
+      if (this.#failed) return Promise.reject(this.#error);
+      this.released(value, weight);
       return Promise.resolve(value);
     }
     if (this.#ended && this.#holds === 0) return Promise.resolve(null);
@@ -169,6 +172,10 @@ export abstract class PacedQueue<T> extends Fifo<T> implements Delivery {
 
   protected enqueue(value: T): void {
     super.push(value);
+  }
+
+  protected weigh(_value: T): number {
+    return 1;
   }
 
   #attach(subscriber: Subscriber<T>): Unsubscribable | undefined {
@@ -211,6 +218,7 @@ export abstract class PacedQueue<T> extends Fifo<T> implements Delivery {
     const outer = enter(this);
     this.#delivering = true;
     this.#current = value;
+    this.#weight = this.weigh(value);
     try {
       this.#reader?.next(value);
     } finally {
@@ -223,14 +231,15 @@ export abstract class PacedQueue<T> extends Fifo<T> implements Delivery {
   #letGo(): void {
     const value = this.#current as T;
     this.#current = undefined;
-    this.released(value);
+    this.released(value, this.#weight);
   }
 
   #answer(value: T | null): void {
+    const weight = value === null ? 0 : this.weigh(value);
     const waiter = this.#waiter;
     this.#waiter = null;
     waiter?.forget();
-    if (value !== null) this.released(value);
+    if (value !== null) this.released(value, weight);
     waiter?.resolve(value);
   }
 

@@ -258,8 +258,9 @@ export class Peer {
     if (ending.peerIsGoingAway) this.fault('useless');
     if (error === null) ending.peerGoAway(null);
     for (const stream of [...streams.values()]) {
-      // What it has answered it has taken, whatever it counts.
-      if (stream.origin === 'remote' || stream.id <= lastId || stream.isAnswered) continue;
+      // What it has answered it has taken, whatever it counts; what was never sent it has not, and must not be (RFC 9113 §6.8).
+      if (stream.origin === 'remote' || (stream.announced && stream.id <= lastId) || stream.isAnswered)
+        continue;
       const message = `stream ${stream.id} was not processed: the peer is going away`;
       const details = { streamId: stream.id, remote: true, retryable: true, reset: 'refused' } as const;
       stream.fail(new StreamError('refused', message, details), 'refused', true);

@@ -46,8 +46,7 @@ export class Pump implements RoomWaiter {
     this.#ended = ended;
     outbox.onFail.add(this.reject);
     this.#forget = onAbort(signal, this.reject);
-    if (outbox.hasFailed) this.reject(outbox.error);
-    else this.resolve();
+    this.resolve();
   }
 
   /** Resolves once the last byte is taken; rejects with what the source, the stream or the signal failed with. */

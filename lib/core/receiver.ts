@@ -4,7 +4,7 @@ import type { LimitValues } from './limits.js';
 import type { Wire } from './wire.js';
 
 /** Frames between two looks at the clock. */
-const framesPerLook = 32;
+const framesPerLook = 8;
 
 /** Why reading is paused: several reasons may hold at once. */
 const pausedForTurn = 1;
@@ -91,14 +91,14 @@ export class Receiver {
     this.#running = true;
     const wire = this.#wire;
     let at = 0;
-    let lookedAt = -1;
+    let lookedAt = this.#clock.now();
     try {
       while (at < chunk.byteLength && this.#paused === 0 && !this.#over) {
         at = wire.receive(chunk, at, Math.min(framesPerLook, this.#framesLeft));
         this.#framesLeft -= wire.framesDone;
         if (this.#framesLeft > 0 && wire.framesDone >= framesPerLook) {
           const now = this.#clock.now();
-          if (lookedAt >= 0) this.#msLeft -= now - lookedAt;
+          this.#msLeft -= now - lookedAt;
           lookedAt = now;
         }
         if (this.#framesLeft <= 0 || this.#msLeft <= 0) this.#nextTurn();

@@ -27,7 +27,7 @@ import { type LimitBounds, type LimitValues, withLimits } from './limits.js';
 import { Peer, type PeerHost } from './peer.js';
 import { Pings } from './pings.js';
 import { abortable, Deferred, handled, reject } from './promises.js';
-import { pausedForAnswers, pausedForBudget, Receiver } from './receiver.js';
+import { pausedForAnswers, Receiver } from './receiver.js';
 import { CoreStream } from './stream.js';
 import type { StreamEvent, StreamHost } from './stream-host.js';
 import { Timekeeper, type Watched } from './timekeeper.js';
@@ -71,7 +71,7 @@ export class Session
   /** The peer's preface and first settings are here. */
   isEstablished = false;
   readonly #clock: Clock;
-  readonly #receiver: Receiver;
+  readonly receiver: Receiver;
   readonly #timekeeper: Timekeeper;
   readonly #events: Tap<ProviderEvent> = new Tap();
   readonly #frames: Tap<FrameEvent> = new Tap();
@@ -107,12 +107,12 @@ export class Session
       this.transmitter.schedule();
     });
     this.#timekeeper = new Timekeeper(this.#clock, this.limits, this);
-    this.#receiver = new Receiver(transport, wire, this.limits, this.#clock, (error) => this.#failBy(error));
+    this.receiver = new Receiver(transport, wire, this.limits, this.#clock, (error) => this.#failBy(error));
     wire.preface();
     this.transmitter.schedule();
     transport.start({
       onData: (chunk) => this.#received(chunk),
-      onEnd: () => this.#receiver.whenEmpty(() => this.ending.transportEnded()),
+      onEnd: () => this.receiver.whenEmpty(() => this.ending.transportEnded()),
       onDrain: () => this.#drained(),
       onClose: (error) => this.ending.transportClosed(error),
     });
@@ -270,22 +270,11 @@ export class Session
     this.transmitter.forget(stream);
     this.#timekeeper.forget(stream);
     this.crediting.forget(stream);
+    this.ending.announced();
     if (this.streams.size === 0) this.ending.drained();
   }
 
   // ------------------------------------------------------------------ from the parts of the connection
-
-  get windowless(): boolean {
-    return this.peer.windowless;
-  }
-
-  pauseReading(): void {
-    this.#receiver.pause(pausedForBudget);
-  }
-
-  resumeReading(): void {
-    this.#receiver.resume(pausedForBudget);
-  }
 
   get mayBeLate(): boolean {
     if (!this.peer.windowless) return false;
@@ -301,10 +290,6 @@ export class Session
     });
   }
 
-  writeCredit(): void {
-    this.crediting.write();
-  }
-
   showFrames(): void {
     for (let frame = this.#unshown.shift(); frame; frame = this.#unshown.shift())
       this.frames?.next({ ...frame, at: this.now() });
@@ -317,7 +302,7 @@ export class Session
   }
 
   answersWaiting(bytes: number): void {
-    if (bytes > this.limits.maxAnswerBytes) this.#receiver.pause(pausedForAnswers);
+    if (bytes > this.limits.maxAnswerBytes) this.receiver.pause(pausedForAnswers);
   }
 
   tellGoAway(lastId: number, remote: boolean): void {
@@ -328,20 +313,13 @@ export class Session
     this.events?.next({ type, stream, at: this.now(), side });
   }
 
-  finish(): void {
-    this.transmitter.finish();
-  }
-
   warn(): Promise<unknown> | null {
-    if (this.wire.warn === undefined) return null;
-    this.transmitter.announceAll();
-    const heard = this.wire.warn();
+    const heard = this.wire.warn?.() ?? null;
     if (heard !== null) this.tellGoAway(this.limits.maxStreamId, false);
     return heard;
   }
 
   sayGoAway(error: StreamError | null): void {
-    if (error === null) this.transmitter.announceAll();
     const lastId = this.peer.goAway();
     this.wire.goAway(lastId, error);
     this.tellGoAway(lastId, false);
@@ -349,14 +327,10 @@ export class Session
     else this.transmitter.finish();
   }
 
-  giveUp(error: StreamError): void {
-    this.ending.fail(error);
-  }
-
   timeOut(stream: CoreStream, message: string): void {
     this.sendReset(stream, 'timeout', message);
     if (stream.origin === 'remote') this.backlog.remove(stream);
-    const details = { streamId: stream.id, reset: 'cancel' } as const;
+    const details = { streamId: stream.id, reset: 'cancel', retryable: !stream.announced } as const;
     stream.fail(new StreamError('timeout', `stream ${stream.id}: ${message}`, details), 'cancel', false);
   }
 
@@ -411,7 +385,7 @@ export class Session
       return;
     }
     this.#timekeeper.heard();
-    this.#receiver.receive(chunk);
+    this.receiver.receive(chunk);
   }
 
   #drained(): void {
@@ -420,7 +394,7 @@ export class Session
   }
 
   #answersGone(): void {
-    if (!this.transmitter.isBlocked) this.#receiver.resume(pausedForAnswers);
+    if (!this.transmitter.isBlocked) this.receiver.resume(pausedForAnswers);
   }
 
   /** Takes no more streams, and closes when the last one is over. */
@@ -443,7 +417,7 @@ export class Session
     this.#removeSignal?.();
     this.#timekeeper.stop();
     this.transmitter.stop();
-    this.#receiver.stop();
+    this.receiver.stop();
     const reason = error ?? new StreamError('closed', 'the connection is closed');
     if (error === null) this.backlog.end();
     else this.backlog.fail(error);

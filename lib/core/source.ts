@@ -3,13 +3,13 @@ import { onAbort } from './abort.js';
 import { describe, isChunk, toBytes } from './bytes.js';
 import { enter, leave } from './hold.js';
 import { defaultUnpaced, type Outbox, type Unpaced } from './outbox.js';
-import { done } from './promises.js';
+import { done, handled, rejected } from './promises.js';
 import { type Pull, type Pulled, Pump } from './pump.js';
 
 /**
  * Moves a source into a sending half, to its end, and resolves when its last byte has been taken. A pullable source is
  * pulled only while there is room; one that pushes is held. `ended` is called at once when its last byte has been taken.
- * Rejects with the source's own error.
+ * Rejects with the source's own error, or with why nothing is taken of it: it is closed then.
  */
 export function takeFrom(
   outbox: Outbox,
@@ -17,18 +17,33 @@ export function takeFrom(
   options: SendOptions,
   ended: () => void,
 ): Promise<void> {
-  options.signal?.throwIfAborted();
+  const { signal } = options;
+  const refusal = outbox.refusal ?? (signal?.aborted ? signal.reason : undefined);
+  if (refusal !== undefined) {
+    void handled((async () => close(source, refusal))());
+    return rejected(refusal);
+  }
   if (isChunk(source)) {
     outbox.take(toBytes(source));
     ended();
     return done;
   }
-  const form = source as Partial<
-    SubscribableLike<Chunk> & AsyncIterable<Chunk> & Iterable<Chunk> & ReadableStream<Chunk>
-  >;
+  const form = source as SourceForm;
   return typeof form.subscribe === 'function'
     ? observe(outbox, form as SubscribableLike<Chunk>, options, ended)
     : new Pump(outbox, pulledOf(form), options.signal, ended).finished;
+}
+
+type SourceForm = Partial<
+  SubscribableLike<Chunk> & AsyncIterable<Chunk> & Iterable<Chunk> & ReadableStream<Chunk>
+>;
+
+/** Nothing is wanted of a source: it is to know, or whoever feeds it would wait for ever. */
+function close(source: ByteSource, reason: unknown): unknown {
+  if (isChunk(source)) return undefined;
+  const form = source as SourceForm;
+  if (typeof form.subscribe !== 'function') return pulledOf(form).close(reason);
+  return form.subscribe({ error: () => {} }, { signal: AbortSignal.abort() })?.unsubscribe();
 }
 
 /** A source that is none is the caller's mistake. */
@@ -45,9 +60,7 @@ export function checkSource(source: unknown): void {
   );
 }
 
-function pulledOf(
-  form: Partial<AsyncIterable<Chunk> & Iterable<Chunk> & Pick<ReadableStream<Chunk>, 'getReader'>>,
-): Pulled {
+function pulledOf(form: SourceForm): Pulled {
   // The platform's streams are iterable too, but only a reader can cancel while it waits.
   const iterator =
     form instanceof ReadableStream

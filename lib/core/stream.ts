@@ -15,7 +15,7 @@ import { StreamError } from './errors.js';
 import { noHeaders } from './headers.js';
 import { Inbox, type InboxOwner } from './inbox.js';
 import { defaultUnpaced, Outbox, type OutboxOwner } from './outbox.js';
-import { abortable, deferredSince, done, handled, isThenable, reject, rejected } from './promises.js';
+import { abortable, deferredSince, done, handled, isThenable, reject } from './promises.js';
 import { checkCode, codeOf } from './reset-code.js';
 import type { Entry } from './scheduler.js';
 import { checkSource, takeFrom } from './source.js';
@@ -259,13 +259,12 @@ export class CoreStream implements Stream, Entry, InboxOwner, OutboxOwner {
   send(source: ByteSource, options: SendOptions = {}): Promise<void> {
     checkSource(source);
     this.#acceptByUse();
-    const refusal = this.outbox.refusal;
-    if (refusal !== undefined) return rejected(refusal);
     return handled(this.#send(source, options));
   }
 
   async #send(source: ByteSource, options: SendOptions): Promise<void> {
     const { signal } = options;
+    const isRefused = this.outbox.refusal !== undefined;
     let sent = done;
     try {
       // Said as soon as the source has ended: the end travels with the last bytes.
@@ -274,8 +273,8 @@ export class CoreStream implements Stream, Entry, InboxOwner, OutboxOwner {
       });
       await abortable(sent, signal);
     } catch (error) {
-      // What the stream itself failed with needs no second reset.
-      if (!this.outbox.hasFailed || error !== this.outbox.error) {
+      // What the stream itself failed with needs no second reset, nor what is said behind its end.
+      if (!isRefused && !(this.outbox.hasFailed && error === this.outbox.error)) {
         if (signal?.aborted && error === signal.reason) this.reset('cancel', error);
         else this.error(error);
       }
@@ -432,10 +431,10 @@ export class CoreStream implements Stream, Entry, InboxOwner, OutboxOwner {
     return this.#host.transmitter.mayTake(this, bytes);
   }
 
-  outboxOverflowed(error: StreamError): void {
-    if (this.isOver) return;
-    this.#host.sendReset(this, 'overflow', error.message);
-    this.#fail(error, 'overflow', false);
+  halfBroke(error: StreamError): void {
+    const code = error.reset ?? 'overflow';
+    if (!this.isOver) this.#host.sendReset(this, code, error.message);
+    this.fail(error, code, false);
   }
 
   // ------------------------------------------------------------------ inside

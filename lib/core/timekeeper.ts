@@ -14,8 +14,8 @@ export interface Watched {
   readonly mayBeLate: boolean;
   readonly pings: Pings;
   ping(): void;
-  /** The connection is to be given up. */
-  giveUp(error: StreamError): void;
+  /** Where the connection is given up. */
+  readonly ending: { fail(error: StreamError): void };
   /** No stream for `idleMs`. */
   beginClose(): void;
   timeOut(stream: CoreStream, message: string): void;
@@ -89,14 +89,14 @@ export class Timekeeper {
     const watched = this.#watched;
     if (!watched.isEstablished) {
       if (isPast(now - this.#startedAt, limits.handshakeMs)) {
-        watched.giveUp(timeout(`the peer said nothing that we know for ${limits.handshakeMs} ms`));
+        watched.ending.fail(timeout(`the peer said nothing that we know for ${limits.handshakeMs} ms`));
         return;
       }
     } else {
       const silent = now - this.heardAt;
       if (isPast(silent, limits.deadMs)) {
         if (!watched.mayBeLate) {
-          watched.giveUp(timeout(`the peer was silent for ${Math.round(silent)} ms`));
+          watched.ending.fail(timeout(`the peer was silent for ${Math.round(silent)} ms`));
           return;
         }
         // It all begins anew, with a ping too: only writing shows that such a peer is gone.

@@ -28,7 +28,7 @@ export interface TransmitterHost {
   /** Calls `yielded` in the next turn of the event loop. */
   yieldTurn(): void;
   /** Adds the credit frames that are due to the batch. */
-  writeCredit(): void;
+  readonly crediting: { write(): void };
   /** Whole frames are about to go. Whoever observes them may add further ones. */
   showFrames(): void;
   tellStall(stream: CoreStream, type: 'stall' | 'resume', side: 'send' | 'receive'): void;
@@ -128,9 +128,11 @@ export class Transmitter {
     this.schedule();
   }
 
-  /** Puts all openings into frames now: what is said next comes behind them. */
-  announceAll(): void {
-    for (const stream of this.takeOpenings()) this.#visit(stream, openingBytes);
+  /** Puts openings into frames now: what is said next comes behind them. False if some have to wait for the peer. */
+  announceAll(): boolean {
+    for (let stream = this.#nextOpening(); stream !== undefined; stream = this.#nextOpening())
+      this.#visit(stream, openingBytes);
+    return this.#opening.size === 0;
   }
 
   /** Takes back the streams that wait to be opened. */
@@ -193,7 +195,7 @@ export class Transmitter {
       this.#roomAgain = false;
       this.#unpark();
     }
-    this.#host.writeCredit();
+    this.#host.crediting.write();
     while (!this.#blocked && !this.#over) {
       this.#collect();
       this.#host.showFrames();

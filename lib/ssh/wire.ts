@@ -94,7 +94,7 @@ export class SshWire implements Wire {
         session.isEstablished = true;
         session.transmitter.allowOpen(Number.POSITIVE_INFINITY);
       },
-      failed: (error) => session.giveUp(error),
+      failed: (error) => session.ending.fail(error),
       isOver: () => session.ending.isOver,
       fault: (kind) => session.peer.fault(kind),
     });

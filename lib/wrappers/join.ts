@@ -1,12 +1,17 @@
 import type { Stream } from '../api.js';
 import { StreamError } from '../core/errors.js';
+import { handled } from '../core/promises.js';
 
 /**
  * Two streams back to back: bytes, half-closes with their trailers, resets and backpressure, both ways. Resolves once both
  * are closed; if one fails, the other is reset with the same code, and the first failure is what this rejects with. A reader
- * at one end that stops early ends that direction only. Reply headers are `a.accept(b.reply)`, beside this.
+ * at one end that stops early ends that direction only, and so does a half that had ended before. Reply headers are `a.accept(b.reply)`, beside this.
  */
-export async function join(a: Stream, b: Stream): Promise<void> {
+export function join(a: Stream, b: Stream): Promise<void> {
+  return handled(joined(a, b));
+}
+
+async function joined(a: Stream, b: Stream): Promise<void> {
   const failures: unknown[] = [];
   const stops = new Set<unknown>();
   const carry = async (from: Stream, to: Stream): Promise<void> => {
@@ -16,7 +21,7 @@ export async function join(a: Stream, b: Stream): Promise<void> {
     } catch (error) {
       // Its reader wants no more: `from` has been stopped by this, and the other direction goes on. Where there is no STOP, a
       // reset behind the end says it; one before the end fails the other direction.
-      if (isRefusal(error) && from.state !== 'reset') {
+      if (takesNoMore(error) && from.state !== 'reset') {
         stops.add(error);
         return;
       }
@@ -33,6 +38,7 @@ export async function join(a: Stream, b: Stream): Promise<void> {
   await Promise.all([a.closed.catch(over), b.closed.catch(over)]);
 }
 
-function isRefusal(error: unknown): boolean {
-  return StreamError.is(error) && error.remote && (error.code === 'stopped' || error.code === 'reset');
+function takesNoMore(error: unknown): boolean {
+  if (!StreamError.is(error)) return false;
+  return error.code === 'ended' || (error.remote && (error.code === 'stopped' || error.code === 'reset'));
 }

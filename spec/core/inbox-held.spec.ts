@@ -7,6 +7,7 @@ const owner = {
   inboxDropped: () => {},
   inboxAbandoned: () => {},
   inboxAttached: () => {},
+  halfBroke: () => {},
   inboxWaits: () => {},
 };
 
@@ -32,4 +33,23 @@ it('a chunk that its reader holds is not written to by those that come after it'
   receive(4, 10);
   for (let release = releases.shift(); release !== undefined; release = releases.shift()) release();
   expect(got.flatMap((chunk) => [...chunk])).toEqual(expected);
+});
+
+it('a chunk whose memory somebody else has transferred is a failure, and never nothing', async () => {
+  const spoilt: string[] = [];
+  const [mine, other] = ['mine', 'other'].map(
+    (name) => new Inbox({ ...owner, halfBroke: () => spoilt.push(name) }, 1 << 20),
+  ) as [Inbox, Inbox];
+  const memory = new ArrayBuffer(6000);
+  for (const [inbox, from] of [
+    [mine, 0],
+    [other, 3000],
+  ] as const) {
+    inbox.window.received(3000);
+    inbox.receive(new Uint8Array(memory, from, 3000));
+  }
+  const chunk = (await mine.read()) as Uint8Array;
+  expect(structuredClone(chunk, { transfer: [memory] }).byteLength).toBe(3000);
+  await expect(other.read()).rejects.toMatchObject({ reset: 'internal-error' });
+  expect([mine.window.unread, spoilt]).toEqual([0, ['other']]);
 });

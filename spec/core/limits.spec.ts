@@ -98,6 +98,23 @@ describe('limits', () => {
     expect(() => framer(memoryPair()[0], { limits: own })).toThrow(/^limit maxStreams cannot be /);
   });
 
+  it.each([
+    ['windowBytes', 1000.5],
+    ['sendQuantumBytes', 1000.7],
+    ['maxStreams', 0.5],
+    ['sendQuantumBytes', 0],
+    ['maxFramesPerTurn', 0],
+    ['streamQueueBytes', 0],
+    ['queueBytes', 0],
+  ])('are whole, and large enough for anything to move: not %s of %d', (name, value) => {
+    expect(() => withLimits(defaultLimits, { [name]: value })).toThrow(RangeError);
+  });
+
+  it('may be broken numbers where they are times and rates', () => {
+    const own = { deadMs: 0.5, pingsPerSecond: 0.25 };
+    expect(withLimits(defaultLimits, own)).toEqual({ ...defaultLimits, ...own });
+  });
+
   it('stay within what the wire can say', () => {
     const make = (limits: Partial<Limits>) => () => framer(memoryPair()[0], { limits });
     expect(make({ maxFrameBytes: 65_535 })).toThrow('limit maxFrameBytes is 65536 to 16777215, not 65535');
@@ -594,8 +611,8 @@ limit('maxTurnMs', () => {
     await clock.turn();
     clock.msPerLook = 2;
     await peer.say(many(250, () => data(1, 1)));
-    // It looks at the clock each 32 frames: three intervals of 2 ms are over 5.
-    expect(taken[0]?.stats.bytesIn).toBe(128);
+    // It looks at the clock each 8 frames: three intervals of 2 ms are over 5.
+    expect(taken[0]?.stats.bytesIn).toBe(24);
     clock.msPerLook = 0;
     await clock.turn();
     expect(taken[0]?.stats.bytesIn).toBe(250);

@@ -1,11 +1,13 @@
 import { execFile } from 'node:child_process';
 import { getEventListeners } from 'node:events';
-import { join } from 'node:path';
+import { join as joinPath } from 'node:path';
 import { promisify } from 'node:util';
-import { firstValueFrom, from, lastValueFrom, Subject, toArray } from 'rxjs';
+import { firstValueFrom, from, lastValueFrom, Observable, Subject, toArray } from 'rxjs';
 import {
+  type ByteSource,
   framer,
   hold,
+  join,
   type Limits,
   memoryPair,
   type Provider,
@@ -42,7 +44,7 @@ const ignore = (): void => {};
 /** What a program prints, in the order of letters; in a process of its own, since what it throws is nobody's to handle. */
 async function linesOf(program: string): Promise<string[]> {
   const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module', '-e', program], {
-    cwd: join(import.meta.dirname, '../..'),
+    cwd: joinPath(import.meta.dirname, '../..'),
     timeout: 10_000,
   });
   return stdout.trim().split('\n').sort();
@@ -532,5 +534,137 @@ describe('what others stumbled over', () => {
       await expect(sent).rejects.toBeUndefined();
       await expect(near.closed).rejects.toMatchObject({ reset: 'internal-error' });
     });
+  });
+
+  test('a source that nobody wants is closed, whatever it is and why', async () => {
+    await withPair(async (client, server) => {
+      server.accept$.subscribe({ next: (stream) => void stream.accept(), error: ignore });
+      const closed: string[] = [];
+      const sources = (why: string): ByteSource[] => [
+        new ReadableStream({ cancel: () => void closed.push(`${why}: stream`) }),
+        {
+          next: () => Promise.resolve({ done: false, value: 'a' }),
+          return: () => {
+            closed.push(`${why}: iterator`);
+            return Promise.resolve({ done: true, value: undefined });
+          },
+          [Symbol.asyncIterator]() {
+            return this;
+          },
+        } as unknown as AsyncIterable<Uint8Array>,
+        new Observable<Uint8Array>(() => () => closed.push(`${why}: observable`)),
+      ];
+      const reset = client.newStream();
+      reset.reset();
+      const ended = client.newStream();
+      void ended.end();
+      for (const [why, stream, code] of [
+        ['reset', reset, 'reset'],
+        ['ended', ended, 'ended'],
+      ] as const) {
+        for (const source of sources(why)) await expect(stream.send(source)).rejects.toMatchObject({ code });
+      }
+      const reason = new Error('no more');
+      for (const source of sources('aborted')) {
+        const stream = client.newStream();
+        await expect(stream.send(source, { signal: AbortSignal.abort(reason) })).rejects.toBe(reason);
+        await expect(stream.closed).rejects.toMatchObject({ reset: 'cancel' });
+      }
+      expect(closed).toEqual(
+        ['reset', 'ended', 'aborted'].flatMap((why) => [
+          `${why}: stream`,
+          `${why}: iterator`,
+          `${why}: observable`,
+        ]),
+      );
+      // What is said behind the end is the caller's mistake, and the stream is none the worse for it.
+      expect(ended.state).not.toBe('reset');
+    });
+  });
+
+  test('a proxy whose upstream has answered and reads no more tells its client so', async () => {
+    await withPair(async (client, server) => {
+      await withPair(async (near, far) => {
+        far.accept$.subscribe({
+          next: (stream) => {
+            stream.stop();
+            void stream.send('too large');
+          },
+          error: ignore,
+        });
+        server.accept$.subscribe({
+          next: async (down) => {
+            const up = near.newStream();
+            down.accept(up.reply);
+            // The answer is here before anything is carried.
+            await up.reply;
+            await turns(10);
+            await join(down, up);
+          },
+          error: ignore,
+        });
+        const stream = client.newStream();
+        const sent = stream.send(new Uint8Array(4 * 1024 * 1024));
+        expect(Buffer.from((await stream.read()) as Uint8Array).toString()).toBe('too large');
+        expect(await stream.read()).toBeNull();
+        await expect(sent).rejects.toMatchObject({ code: 'stopped' });
+      });
+    });
+  });
+
+  test('nobody need listen to what join() gives', async () => {
+    await withPair(async (client, server) => {
+      const taken = firstValueFrom(server.accept$);
+      const [a, b] = [client.newStream(), client.newStream()];
+      void join(a, b);
+      (await taken).reset();
+      await expect(b.closed).rejects.toMatchObject({ code: 'reset' });
+    });
+  });
+
+  test('a reader that transfers what it was given takes nothing of another silently, and gets more', async () => {
+    await withPair(async (client, server) => {
+      const streams: Stream[] = [];
+      server.accept$.subscribe({ next: (stream) => streams.push(stream.accept()), error: ignore });
+      const [a, b] = [client.newStream(), client.newStream()];
+      const memory = new ArrayBuffer(4096);
+      void a.send(new Uint8Array(memory, 0, 2048), { end: false });
+      void b.send(new Uint8Array(memory, 2048));
+      await a.reply;
+      await b.reply;
+      await turns(2);
+      const [first, second] = streams as [Stream, Stream];
+      const received = first.stats.receiveWindow;
+      const chunk = await new Promise<Uint8Array>((resolve) =>
+        first.data$.subscribe({
+          next: (given) => {
+            resolve(structuredClone(given, { transfer: [given.buffer as ArrayBuffer] }));
+          },
+          error: ignore,
+        }),
+      );
+      expect(chunk.byteLength).toBe(2048);
+      expect(first.stats.receiveWindow).toBe(received);
+      expect((await second.read())?.byteLength).toBe(2048);
+    });
+  });
+
+  test('close() is kept, whatever the transport brings behind it', async () => {
+    for (const last of ['', 'rxmux']) {
+      const [near, far] = memoryPair();
+      const client = framer(near, { role: 'client' });
+      trackProvider(client);
+      far.start({
+        onData: ignore,
+        onDrain: ignore,
+        onClose: ignore,
+        // Nothing, or the beginning of something: who has gone away waits for no more.
+        onEnd: () => {
+          if (last !== '') far.write([new TextEncoder().encode(last)]);
+          far.end();
+        },
+      });
+      await expect(client.close()).resolves.toBeUndefined();
+    }
   });
 });

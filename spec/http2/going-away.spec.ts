@@ -85,6 +85,44 @@ async function server(): Promise<Rig> {
   return rig;
 }
 
+describe('streams that wait for MAX_CONCURRENT_STREAMS', () => {
+  const one = frame(SETTINGS, 0, 0, hex('0003 00000001'));
+  const answer = frame(HEADERS, END_HEADERS | END_STREAM, 1, hex('88'));
+  const opened = (rig: Rig): unknown[] =>
+    rig.heard('headers').map((event) => (event as { headers: number }).headers);
+
+  it('are opened before a client that closes has said so', async () => {
+    const rig = new Rig('client');
+    await rig.says(one);
+    const streams = [rig.provider.newStream(), rig.provider.newStream()];
+    for (const stream of streams) void stream.end();
+    const closing = rig.provider.close();
+    await settled();
+    expect([opened(rig), rig.heard('goAway')]).toEqual([[1], []]);
+    await rig.says(answer);
+    expect([opened(rig), rig.heard('goAway')]).toEqual([[1, 3], [goAway(0)]]);
+    await rig.says(frame(HEADERS, END_HEADERS | END_STREAM, 3, hex('88')));
+    rig.transport.close();
+    await closing;
+    await Promise.all(streams.map(({ closed }) => closed));
+  });
+
+  it('are not opened any more once the peer goes away (§6.8), and can be retried', async () => {
+    const rig = new Rig('client');
+    await rig.says(one);
+    const streams = [rig.provider.newStream(), rig.provider.newStream()];
+    for (const stream of streams) void stream.end();
+    await settled();
+    await rig.says(frame(frameType.GOAWAY, 0, 0, hex('7fffffff 00000000')));
+    await expect(streams[1]?.closed).rejects.toMatchObject({ code: 'refused', retryable: true });
+    await rig.says(answer);
+    expect(opened(rig)).toEqual([1]);
+    await streams[0]?.closed;
+    rig.transport.close();
+    await rig.provider.closed;
+  });
+});
+
 describe('a server that closes', () => {
   it('takes what the client opened before it heard, and tells it the last of these', async () => {
     const rig = await server();
