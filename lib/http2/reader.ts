@@ -295,7 +295,8 @@ export class Http2Reader implements FrameHandler {
     const { peer } = this.#session;
     if (ack) peer.ponged(uint32(payload, 0) === 0 ? uint32(payload, 4) : 0);
     else {
-      peer.fault('ping');
+      // grpc-go measures with one for each DATA, Go's x/net/http2 sends one with a reset.
+      if (!this.#wire.spend()) peer.fault('ping');
       this.#wire.pong(payload);
     }
   }

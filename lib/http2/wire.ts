@@ -55,7 +55,7 @@ const mostDataBytes = 64 * 1024;
 /** As much of an error's message as GOAWAY repeats. */
 const mostDebugBytes = 256;
 
-/** Late and small frames that a peer may send for what we sent it: what it owes us nothing for is a fault. */
+/** Late and small frames, and pings, that a peer may send for what we sent it: what it owes us nothing for is a fault. */
 const mostEarned = 4096;
 
 const texts: TextEncoder = new TextEncoder();
@@ -218,7 +218,8 @@ export class Http2Wire implements Wire {
   }
 
   data(stream: CoreStream, bytes: number, end: boolean): void {
-    this.earn(2);
+    // Credit for the stream, credit for the connection, and a ping.
+    this.earn(3);
     const flags = end ? frameFlag.END_STREAM : 0;
     const at = this.#frame(frameType.DATA, flags, stream.id, bytes, 0);
     writeFrameHeader(this.#writer.slab, at, bytes, frameType.DATA, flags, this.#wireId(stream.id));
@@ -303,12 +304,12 @@ export class Http2Wire implements Wire {
 
   // ------------------------------------------------------------------ what the peer may do for it
 
-  /** Something of ours may be answered by late frames, and by credit in small pieces. */
+  /** Something of ours may be answered by late frames, by pings, and by credit in small pieces. */
   earn(frames: number): void {
     this.#earned = Math.min(this.#earned + frames, mostEarned);
   }
 
-  /** Whether a late or small frame is covered by what was earned. */
+  /** Whether a late or small frame, or a ping, is covered by what was earned. */
   spend(): boolean {
     if (this.#earned === 0) return false;
     this.#earned--;

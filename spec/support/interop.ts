@@ -28,7 +28,8 @@ export const peers: Readonly<
     | 'nghttpx'
     | 'haproxy'
     | 'nginx'
-    | 'goHttp2',
+    | 'goHttp2'
+    | 'goGrpc',
     Peer
   >
 > = {
@@ -43,6 +44,12 @@ export const peers: Readonly<
     binary: 'go',
     goPackage: 'golang.org/x/net/http2',
     debianPackage: 'golang-go golang-golang-x-net-dev',
+  },
+  goGrpc: {
+    name: 'grpc-go',
+    binary: 'go',
+    goPackage: 'google.golang.org/grpc',
+    debianPackage: 'golang-go golang-google-grpc-dev',
   },
   haproxy: { name: 'HAProxy', binary: 'haproxy', debianPackage: 'haproxy' },
   chromium: { name: 'Chromium', binary: 'chromium', debianPackage: 'chromium' },
