@@ -115,7 +115,7 @@ export class Http2Provider implements Provider, ReverseHost, Http2WireHost {
 
   close(options?: { signal?: AbortSignal }): Promise<void> {
     const closing = this.outer.close(options);
-    void this.#reverse.inner?.close();
+    this.#reverse.goAway();
     return closing;
   }
 
@@ -171,7 +171,7 @@ export class Http2Provider implements Provider, ReverseHost, Http2WireHost {
   }
 
   goesAway(): void {
-    void this.#reverse.inner?.close();
+    this.#reverse.goAway();
   }
 
   takes(stream: CoreStream): boolean {

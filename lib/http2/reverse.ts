@@ -83,6 +83,12 @@ export class Reverse {
     this.#cancel = null;
   }
 
+  /** The connection goes away: so does the reverse session, or the offer of one that was not answered. */
+  goAway(): void {
+    if (this.inner === null) this.#carrier?.reset('cancel');
+    else void this.inner.close();
+  }
+
   // ------------------------------------------------------------------ the client
 
   /** Asks the server for a reverse session, if there is reason to. */

@@ -1,8 +1,11 @@
 import { type Limits, memoryPair, type Provider } from 'rxmux';
 import { type Http2Options, http2 } from 'rxmux/http2';
+import { errorCode, frameType } from '../../lib/http2/frames.js';
 import type { Http2Provider } from '../../lib/http2/provider.js';
 import { until } from '../conformance/wait.js';
 import { trackProvider } from '../support/leaks.js';
+import { ScriptedTransport } from '../support/scripted-transport.js';
+import { frame, hex, parseChunks, preface, settings } from './support.js';
 
 const options: Http2Options = { serverOpens: false };
 
@@ -13,6 +16,21 @@ function pair(client: Http2Options = {}, server: Http2Options = {}): [Provider, 
     trackProvider(http2(near, { ...options, ...client, role: 'client' })),
     trackProvider(http2(far, { ...options, ...server, role: 'server' })),
   ];
+}
+
+/** A client whose POST has come to a server that answers it when it has ended, as most handlers do. */
+async function askedFor(): Promise<{
+  client: Provider;
+  transport: ScriptedTransport;
+  resets: () => readonly unknown[];
+}> {
+  const transport = new ScriptedTransport();
+  const client = trackProvider(http2(transport, { role: 'client', reverse: true }));
+  const heard = (kind: string): readonly unknown[] =>
+    parseChunks([transport.written.subarray(preface.length)]).events.filter((event) => kind in Object(event));
+  transport.feed(settings);
+  await until(() => heard('headers').length > 0, 'the POST');
+  return { client, transport, resets: () => heard('rstStream') };
 }
 
 /** Resets the POST under the reverse session. */
@@ -143,5 +161,15 @@ describe('a reverse session', () => {
     await expect(there?.closed).rejects.toMatchObject({ code: 'closed' });
     await expect(server.closed).rejects.toMatchObject({ remote: true });
     expect([client.streams.size, server.streams.size]).toEqual([0, 0]);
+  });
+
+  it.each(['we close', 'the server goes away'])('that was not answered is given up when %s', async (who) => {
+    const rig = await askedFor();
+    if (who === 'we close') await rig.client.close();
+    else {
+      rig.transport.feed(frame(frameType.GOAWAY, 0, 0, hex('7fffffff 00000000')));
+      await rig.client.closed;
+    }
+    expect(rig.resets()).toEqual([{ rstStream: 1, code: errorCode.CANCEL }]);
   });
 });
