@@ -102,6 +102,10 @@ export class Annex extends Backlog<CoreStream> {
     return this.#target.size;
   }
 
+  override get hasReader(): boolean {
+    return this.#target.hasReader;
+  }
+
   override push(stream: CoreStream): void {
     this.#target.push(stream);
   }

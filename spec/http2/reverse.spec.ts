@@ -163,6 +163,26 @@ describe('a reverse session', () => {
     expect([client.streams.size, server.streams.size]).toEqual([0, 0]);
   });
 
+  it.each(['client', 'server'])('loses no stream that was under way when the %s closed', async (who) => {
+    const [client, server] = pair({ reverse: true });
+    const texts: string[] = [];
+    client.accept$.subscribe(async (stream) => {
+      let text = '';
+      for await (const chunk of stream) text += new TextDecoder().decode(chunk);
+      void stream.end();
+      texts.push(text);
+    });
+    const first = server.newStream();
+    await first.write('first, ');
+    await first.reply;
+    const second = server.newStream();
+    void second.send('second');
+    const closing = who === 'client' ? client.close() : server.close();
+    await first.send('and last');
+    await Promise.all([first.closed, second.closed, closing]);
+    expect(texts.sort()).toEqual(['first, and last', 'second']);
+  });
+
   it.each(['we close', 'the server goes away'])('that was not answered is given up when %s', async (who) => {
     const rig = await askedFor();
     if (who === 'we close') await rig.client.close();
