@@ -93,7 +93,10 @@ export class Http2Provider implements Provider, ReverseHost, Http2WireHost {
 
   newStream(headers?: HeadersInit, options?: NewStreamOptions): Stream {
     const opener = this.role === 'server' ? this.#reverse.opener : this.outer;
-    return opener.newStream(headers, options);
+    const stream = opener.newStream(headers, options);
+    // Without ids left, no other reverse session helps, nor one that keeps the connection open.
+    if (stream.id === 0 && opener.nextId > opener.limits.maxStreamId) void this.close();
+    return stream;
   }
 
   accept(options?: { signal?: AbortSignal }): Promise<Stream | null> {

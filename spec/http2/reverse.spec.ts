@@ -183,6 +183,28 @@ describe('a reverse session', () => {
     expect(texts.sort()).toEqual(['first, and last', 'second']);
   });
 
+  it('takes its connection with it when its ids are used up', async () => {
+    const [client, server] = pair({ reverse: true }, { limits: { maxStreamId: 5 } });
+    client.accept$.subscribe((stream) => void stream.send(stream.data$));
+    for (const id of [2, 4]) {
+      const stream = server.newStream();
+      expect(stream.id).toBe(id);
+      await stream.end();
+      await stream.closed;
+    }
+    await expect(server.newStream().reply).rejects.toMatchObject({ code: 'limit', retryable: true });
+    await Promise.all([client.closed, server.closed]);
+  });
+
+  it('does not keep a connection open whose client has used up its ids', async () => {
+    const [client, server] = pair({ reverse: true, limits: { maxStreamId: 1 } });
+    const stream = server.newStream();
+    (await client.accept())?.reject();
+    await stream.closed.catch(() => {});
+    await expect(client.newStream().reply).rejects.toMatchObject({ code: 'limit', retryable: true });
+    await Promise.all([client.closed, server.closed]);
+  });
+
   it.each(['we close', 'the server goes away'])('that was not answered is given up when %s', async (who) => {
     const rig = await askedFor();
     if (who === 'we close') await rig.client.close();
