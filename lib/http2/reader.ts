@@ -234,15 +234,21 @@ export class Http2Reader implements FrameHandler {
 
   onWindowUpdate(id: number, increment: number): void {
     const { peer } = this.#session;
-    if (increment < this.#tinyCredit) this.#useless();
     if (id === 0) {
+      if (!this.#wire.returned(increment) || increment < this.#tinyCredit) this.#useless();
       peer.connectionCredit(increment);
       return;
     }
     const stream = this.#known(id, 'WINDOW_UPDATE');
-    if (stream === null) this.#useless();
-    else if (stream.outbox.window + increment <= maxCredit) peer.credit(stream, increment);
+    if (stream === null || !this.#isOwed(stream, increment)) this.#useless();
+    if (stream === null) return;
+    if (stream.outbox.window + increment <= maxCredit) peer.credit(stream, increment);
     else this.#broke(stream, errorCode.FLOW_CONTROL_ERROR, 'the peer raised its window above 2^31 - 1');
+  }
+
+  /** Whether credit gives back what was sent, in pieces that are worth it. Wider windows are made once, or now and then. */
+  #isOwed({ outbox }: CoreStream, increment: number): boolean {
+    return increment >= this.#tinyCredit && !outbox.hasEnded && increment <= outbox.unreturned;
   }
 
   /** Priorities in frames are deprecated (§5.3.2), and may come for any stream. */

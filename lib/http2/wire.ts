@@ -119,6 +119,8 @@ export class Http2Wire implements Wire {
   #encoded: readonly string[] | null = null;
   #encodedAt = 0;
   #earned = 0;
+  /** What we have sent, and the peer has not given back as credit of the connection. */
+  #unreturned = 0;
 
   constructor(session: Session, target: Target, options: Http2WireOptions) {
     const { host = null, announces = false, swapped = false, lingersEnd = false } = options;
@@ -218,8 +220,9 @@ export class Http2Wire implements Wire {
   }
 
   data(stream: CoreStream, bytes: number, end: boolean): void {
-    // Credit for the stream, credit for the connection, and a ping.
-    this.earn(3);
+    // Credit for the connection, a ping, and credit for the stream, which Go's x/net/http2 gives in pieces of 4 KiB.
+    this.earn(3 + (bytes >> 12));
+    this.#unreturned += bytes;
     const flags = end ? frameFlag.END_STREAM : 0;
     const at = this.#frame(frameType.DATA, flags, stream.id, bytes, 0);
     writeFrameHeader(this.#writer.slab, at, bytes, frameType.DATA, flags, this.#wireId(stream.id));
@@ -313,6 +316,13 @@ export class Http2Wire implements Wire {
   spend(): boolean {
     if (this.#earned === 0) return false;
     this.#earned--;
+    return true;
+  }
+
+  /** Whether credit of the connection gives back what we sent. */
+  returned(bytes: number): boolean {
+    if (bytes > this.#unreturned) return false;
+    this.#unreturned -= bytes;
     return true;
   }
 

@@ -6,9 +6,10 @@ import { HpackEncoder } from '../../lib/http2/hpack.js';
 import { trackProvider } from '../support/leaks.js';
 import { ManualClock } from '../support/manual-clock.js';
 import { ScriptedTransport } from '../support/scripted-transport.js';
-import { frame, join, parseChunks, preface, settings } from './support.js';
+import { frame, hex, join, parseChunks, preface, settings } from './support.js';
 
-const { HEADERS, PING } = frameType;
+const { DATA, HEADERS, PING, SETTINGS, WINDOW_UPDATE } = frameType;
+const MiB = 1024 * 1024;
 
 const block = new HpackEncoder({ tableBytes: 0 }).encode([
   ':method',
@@ -22,6 +23,10 @@ const block = new HpackEncoder({ tableBytes: 0 }).encode([
 ]);
 const open = (id: number): Uint8Array => frame(HEADERS, frameFlag.END_HEADERS, id, block);
 const ping = frame(PING, 0, 0, new Uint8Array(8));
+
+function credit(id: number, bytes: number): Uint8Array {
+  return frame(WINDOW_UPDATE, 0, id, hex(bytes.toString(16).padStart(8, '0')));
+}
 
 /** Promises and turns of the event loop have had their chance. */
 async function settled(): Promise<void> {
@@ -78,4 +83,58 @@ describe('a server', () => {
     for (let count = 0; count < 100; count++) await says(ping);
     expect(goAways()).toEqual([errorCode.ENHANCE_YOUR_CALM]);
   });
+
+  it('takes wide windows at the start, and as much credit as it has sent', async () => {
+    await says(credit(0, 2 ** 30));
+    for (let id = 1; id < 200; id += 2) {
+      const stream = await opens(id);
+      await says(credit(id, 4 * MiB));
+      await stream.write(new Uint8Array(1024));
+      // In small pieces, as they are read.
+      for (let count = 0; count < 8; count++) await says(credit(id, 128), credit(0, 128));
+    }
+    expect(goAways()).toEqual([]);
+  });
+
+  it('takes credit that comes behind the end of a long answer, in pieces', async () => {
+    await says(credit(0, 2 ** 30));
+    const stream = await opens(1);
+    await says(credit(1, 4 * MiB), frame(DATA, frameFlag.END_STREAM, 1));
+    await stream.send(new Uint8Array(4 * MiB));
+    const pieces = Array.from({ length: 32 }, () => credit(1, 4096));
+    for (let count = 0; count < 1024; count += pieces.length) await says(...pieces);
+    expect(goAways()).toEqual([]);
+  });
+
+  it.each([
+    ['of a stream that was sent nothing', 1, 64],
+    ['of a stream that was sent nothing, by the window', 1, 65_536],
+    ['of the connection', 0, 64],
+  ])('throws out who goes on giving credit %s', async (_whose, id, bytes) => {
+    await opens(1);
+    for (let count = 0; count < 200; count++) await says(credit(id, bytes));
+    expect(goAways()).toEqual([errorCode.ENHANCE_YOUR_CALM]);
+  });
+
+  it('throws out who goes on giving credit to a stream that has ended', async () => {
+    const stream = await opens(1);
+    await stream.send(new Uint8Array(60_000));
+    for (let count = 0; count < 400; count++) await says(credit(1, 64));
+    expect(goAways()).toEqual([errorCode.ENHANCE_YOUR_CALM]);
+  });
+
+  it('throws out who gives credit by the byte, whatever its windows are', async () => {
+    await says(frame(SETTINGS, 0, 0, hex('0004 00000001')));
+    for (let count = 0; count < 200; count++) await says(credit(0, 1));
+    expect(goAways()).toEqual([errorCode.ENHANCE_YOUR_CALM]);
+  });
+
+  it.each([['is empty', frame(DATA, 0, 1)]])(
+    'throws out who goes on with DATA that %s',
+    async (_what, empty) => {
+      await opens(1);
+      for (let count = 0; count < 200; count++) await says(empty);
+      expect(goAways()).toEqual([errorCode.ENHANCE_YOUR_CALM]);
+    },
+  );
 });
