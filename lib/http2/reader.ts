@@ -40,7 +40,8 @@ export class Http2Reader implements FrameHandler {
   /** The stream of the DATA at hand, and how much of its payload is still to come. */
   #target: CoreStream | null = null;
   #left = 0;
-  #empty = false;
+  /** It has brought no byte so far, but perhaps padding. */
+  #empty = true;
   #tinyCredit = tinyCredit;
   #goAways = 0;
 
@@ -140,7 +141,7 @@ export class Http2Reader implements FrameHandler {
 
   onDataStart(id: number, length: number): void {
     this.#left = length;
-    this.#empty = length === 0;
+    this.#empty = true;
     this.#target = this.#sending(id, 'DATA');
     const stream = this.#target;
     if (stream !== null && stream.origin === 'local' && !stream.isAnswered) {
@@ -151,6 +152,7 @@ export class Http2Reader implements FrameHandler {
   onData(_id: number, chunk: Uint8Array): void {
     const bytes = chunk.byteLength;
     this.#left -= bytes;
+    this.#empty = false;
     const stream = this.#open;
     if (!this.#count(stream, bytes) || stream === null) return;
     if (this.#hasLengths && !this.#measure(stream, bytes)) return;

@@ -129,12 +129,13 @@ describe('a server', () => {
     expect(goAways()).toEqual([errorCode.ENHANCE_YOUR_CALM]);
   });
 
-  it.each([['is empty', frame(DATA, 0, 1)]])(
-    'throws out who goes on with DATA that %s',
-    async (_what, empty) => {
-      await opens(1);
-      for (let count = 0; count < 200; count++) await says(empty);
-      expect(goAways()).toEqual([errorCode.ENHANCE_YOUR_CALM]);
-    },
-  );
+  it.each([
+    ['is empty', frame(DATA, 0, 1)],
+    ['is only padded', frame(DATA, frameFlag.PADDED, 1, new Uint8Array(1))],
+    ['is nothing but padding', frame(DATA, frameFlag.PADDED, 1, hex(`ff${'00'.repeat(255)}`))],
+  ])('throws out who goes on with DATA that %s', async (_what, empty) => {
+    await opens(1);
+    for (let count = 0; count < 200; count++) await says(empty);
+    expect(goAways()).toEqual([errorCode.ENHANCE_YOUR_CALM]);
+  });
 });
