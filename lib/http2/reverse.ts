@@ -184,7 +184,10 @@ export class Reverse {
     this.#transport = transport;
     this.inner = session;
     const ended = (): void => this.#ended(session, began);
-    session.closed.then(ended, ended);
+    session.closed.then(ended, (error: unknown) => {
+      ended();
+      this.#blame(error);
+    });
     return session;
   }
 
@@ -207,6 +210,18 @@ export class Reverse {
         this.#cancel = null;
         this.offer();
       });
+    }
+  }
+
+  /** What the peer breaks within is a fault of the connection: its next reverse session does not count from nothing. */
+  #blame(error: unknown): void {
+    const { outer } = this.#host;
+    if (!StreamError.is(error) || !error.remote || error.code === 'closed' || error.code === 'timeout')
+      return;
+    try {
+      outer.peer.fault('error');
+    } catch (tooMuch) {
+      outer.giveUp(tooMuch as StreamError);
     }
   }
 }

@@ -1,11 +1,12 @@
 import { type Limits, memoryPair, type Provider } from 'rxmux';
 import { type Http2Options, http2 } from 'rxmux/http2';
-import { errorCode, frameType } from '../../lib/http2/frames.js';
+import { errorCode, frameFlag, frameType } from '../../lib/http2/frames.js';
+import { HpackEncoder } from '../../lib/http2/hpack.js';
 import type { Http2Provider } from '../../lib/http2/provider.js';
 import { until } from '../conformance/wait.js';
 import { trackProvider } from '../support/leaks.js';
 import { ScriptedTransport } from '../support/scripted-transport.js';
-import { frame, hex, parseChunks, preface, settings } from './support.js';
+import { frame, hex, join, parseChunks, preface, settings } from './support.js';
 
 const options: Http2Options = { serverOpens: false };
 
@@ -203,6 +204,29 @@ describe('a reverse session', () => {
     await stream.closed.catch(() => {});
     await expect(client.newStream().reply).rejects.toMatchObject({ code: 'limit', retryable: true });
     await Promise.all([client.closed, server.closed]);
+  });
+
+  it('whose peer breaks the rules over and over costs it the connection', async () => {
+    const transport = new ScriptedTransport();
+    const server = trackProvider(http2(transport, { role: 'server' }));
+    const fields = [':method', 'POST', ':scheme', 'http', ':path', '/.well-known/rxmux-reverse'];
+    const block = new HpackEncoder({ tableBytes: 0 }).encode(fields);
+    const error = server.closed.catch((reason) => reason);
+    transport.feed(join(preface, settings));
+    let isOver = false;
+    void error.then(() => {
+      isOver = true;
+    });
+    let sessions = 0;
+    for (; sessions < 200 && !isOver; sessions++) {
+      const id = 2 * sessions + 1;
+      transport.feed(frame(frameType.HEADERS, frameFlag.END_HEADERS, id, block));
+      // No SETTINGS come first.
+      transport.feed(frame(frameType.DATA, frameFlag.END_STREAM, id, frame(frameType.PING, 0, 1, hex('00'))));
+      for (let turns = 0; turns < 4; turns++) await new Promise((resolve) => setImmediate(resolve));
+    }
+    expect(await error).toMatchObject({ code: 'limit', remote: true });
+    expect(sessions).toBeGreaterThan(100);
   });
 
   it.each(['we close', 'the server goes away'])('that was not answered is given up when %s', async (who) => {
