@@ -251,6 +251,7 @@ export class CoreStream implements Stream, Entry, InboxOwner, OutboxOwner {
     checkCode(code);
     if (!this.inbox.stop() || this.isOver) return;
     this.#extras?.trailers?.resolve(undefined);
+    if (this.outbox.hasEnded) this.#move('local-end');
     if (!isRemoteOver(this.#state)) this.#host.stopped(this, code);
   }
 
@@ -351,13 +352,6 @@ export class CoreStream implements Stream, Entry, InboxOwner, OutboxOwner {
     return true;
   }
 
-  /** The wire gives this end nothing to send. */
-  mute(): void {
-    this.#answer(noHeaders);
-    void this.outbox.end(null);
-    this.localEnded();
-  }
-
   peerEnded(trailers?: StreamHeaders): void {
     if (trailers !== undefined) this.#extra.peerTrailers = trailers;
     this.inbox.end();
@@ -397,6 +391,7 @@ export class CoreStream implements Stream, Entry, InboxOwner, OutboxOwner {
 
   inboxReleased(bytes: number): void {
     this.#host.crediting.released(this, bytes);
+    this.#readOut();
   }
 
   inboxDropped(bytes: number): void {
@@ -465,7 +460,12 @@ export class CoreStream implements Stream, Entry, InboxOwner, OutboxOwner {
       this.#host.tell('close', this);
       this.#extras?.closed?.resolve();
       this.#retire();
-    }
+    } else this.#readOut();
+  }
+
+  /** Where the wire gives us nothing to send, our half is over once all is read. */
+  #readOut(): void {
+    if (this.remoteOver && this.outbox.hasEnded && this.inbox.window.unread === 0) this.#move('local-end');
   }
 
   #fail(error: unknown, code: ResetCode, remote: boolean): void {

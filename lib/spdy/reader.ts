@@ -78,7 +78,7 @@ export class SpdyReader implements SpdyHandler {
     const headers = StreamError.is(flat) ? flat : fromPeer(flat, limits);
     const stream = peer.opened(id, headers, priority);
     if (stream === null) return;
-    if ((flags & FLAG_UNIDIRECTIONAL) !== 0) stream.mute();
+    if ((flags & FLAG_UNIDIRECTIONAL) !== 0) mute(stream);
     if ((flags & FLAG_FIN) !== 0) stream.peerEnded();
     peer.offered(stream);
   }
@@ -298,6 +298,12 @@ export class SpdyReader implements SpdyHandler {
     this.#further.delete(stream);
     return toHeaders([...before, ...headers]);
   }
+}
+
+/** The peer alone sends: what there is to send has ended, and the stream is over once all of it is read. */
+function mute({ outbox }: CoreStream): void {
+  void outbox.end(null);
+  outbox.ended();
 }
 
 const goAwayWords: ReadonlyMap<number, 'internal-error' | 'flow-control'> = new Map([

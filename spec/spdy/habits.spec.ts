@@ -489,6 +489,39 @@ describe('the opening frame', () => {
     expect(opening.bytes(1)).toBe(3);
   });
 
+  it('may be unidirectional, and the stream is open until somebody has read it', async () => {
+    const limits = { maxStreams: 2, receiveBudgetBytes: 64 * KiB };
+    const peer = new ScriptedPeer('server', { limits });
+    const half = 32 * KiB;
+    await peer.say(peer.synStream(1, [], 2), data(1, half, true), peer.synStream(3, [], 2));
+    await peer.say(peer.synStream(5, [], 2), data(3, half, true));
+    expect(peer.all('RST_STREAM')).toMatchObject([{ id: 5, value: 3 }]);
+    expect([peer.provider.streams.size, peer.paused]).toEqual([2, true]);
+    const [first, second] = [await take(peer), await take(peer)];
+    await first.end();
+    await expect(first.write('x')).rejects.toMatchObject({ code: 'ended' });
+    expect((await first.read())?.byteLength).toBe(half);
+    await first.closed;
+    await settled();
+    expect([peer.provider.streams.size, peer.paused]).toEqual([1, false]);
+    second.stop();
+    await second.closed;
+    expect(peer.provider.streams.size).toBe(0);
+    await peer.say(peer.synStream(7, [], 3));
+    expect(await (await take(peer)).read()).toBeNull();
+    expect(peer.provider.streams.size).toBe(0);
+  });
+
+  it('may be unidirectional, and a reader that leaves is told of while the peer still sends', async () => {
+    const peer = new ScriptedPeer('server');
+    await peer.say(peer.synStream(1, [], 2));
+    const stream = await take(peer);
+    stream.data$.subscribe().unsubscribe();
+    await peer.say(data(1, 10));
+    expect(peer.all('RST_STREAM', 1).length).toBe(1);
+    await stream.closed;
+  });
+
   it('with FIN is a half-closed stream, as kubectl’s error streams of port-forward are', async () => {
     const peer = new ScriptedPeer('server');
     await peer.say(peer.synStream(1, [['streamtype', 'error']], 1));
