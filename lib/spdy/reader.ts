@@ -69,7 +69,7 @@ export class SpdyReader implements SpdyHandler {
 
   synStream(id: number, associatedTo: number, priority: number, flags: number, block: Uint8Array): void {
     this.#seen(FRAME_SYN_STREAM, flags, id, SYN_STREAM_HEAD_BYTES + block.byteLength);
-    const { peer, limits } = this.#session;
+    const { peer, limits, backlog } = this.#session;
     const flat = withOptions(this.#blocks.decode(block, id), associatedTo, flags);
     if (id <= peer.lastId && id % 2 === peer.lastId % 2) {
       this.#reused(id);
@@ -78,9 +78,11 @@ export class SpdyReader implements SpdyHandler {
     const headers = StreamError.is(flat) ? flat : fromPeer(flat, limits);
     const stream = peer.opened(id, headers, priority);
     if (stream === null) return;
+    // Whoever observes hears of the stream before its end, which may be the last of it.
+    this.#session.tell('accept', stream);
     if ((flags & FLAG_UNIDIRECTIONAL) !== 0) mute(stream);
     if ((flags & FLAG_FIN) !== 0) stream.peerEnded();
-    peer.offered(stream);
+    if (stream.state !== 'reset') backlog.push(stream);
   }
 
   synReply(id: number, flags: number, block: Uint8Array): void {

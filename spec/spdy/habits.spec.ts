@@ -522,6 +522,18 @@ describe('the opening frame', () => {
     await stream.closed;
   });
 
+  it.each([
+    ['with FIN', 1, ['accept', 'end']],
+    ['unidirectional and with FIN', 3, ['accept', 'end', 'end', 'close']],
+  ])('%s is told of before its end is', async (_name, flags, story) => {
+    const peer = new ScriptedPeer('server');
+    const told: string[] = [];
+    peer.provider.events$.subscribe(({ type }) => told.push(type));
+    await peer.say(peer.synStream(1, [], flags));
+    expect(told).toEqual(story);
+    expect((await take(peer)).id).toBe(1);
+  });
+
   it('with FIN is a half-closed stream, as kubectl’s error streams of port-forward are', async () => {
     const peer = new ScriptedPeer('server');
     await peer.say(peer.synStream(1, [['streamtype', 'error']], 1));
