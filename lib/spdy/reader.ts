@@ -57,6 +57,8 @@ export class SpdyReader implements SpdyHandler {
   readonly #blocks: HeaderBlockDecoder;
   /** From HEADERS frames, until it shows what they belong to: a refusal, an answer or an end. */
   readonly #further: WeakMap<CoreStream, StreamHeaders> = new WeakMap();
+  /** Streams that only we send on, and that the peer has answered. */
+  readonly #needless: WeakSet<CoreStream> = new WeakSet();
   /** The stream of the DATA frame at hand. */
   #target: CoreStream | null = null;
   #tinyCredit = tinyCredit;
@@ -89,9 +91,13 @@ export class SpdyReader implements SpdyHandler {
     this.#seen(FRAME_SYN_REPLY, flags, id, SYN_REPLY_HEAD_BYTES + block.byteLength);
     const headers = this.#unpack(block, id);
     const stream = this.#find(id);
-    if (stream === null || isOneWay(stream.headers)) return;
+    if (stream === null) return;
     if (stream.origin === 'remote') {
       this.#broke(stream, RST_PROTOCOL_ERROR, 'the peer answered a stream that it had opened itself');
+    } else if (isOneWay(stream.headers)) {
+      // Go's applications may answer what needs no answer, once.
+      if (this.#needless.has(stream)) this.#session.peer.fault('useless');
+      this.#needless.add(stream);
     } else if (stream.isAnswered) {
       this.#broke(stream, RST_STREAM_IN_USE, 'the peer answered a second time');
     } else if (StreamError.is(headers)) {

@@ -78,6 +78,12 @@ const furtherHeaders = (): Uint8Array => {
   opener.block();
   return control(8, join(words(1), opener.block()));
 };
+/** SYN_REPLY for a first stream, with a block that follows its own. */
+const answer = (): Uint8Array => {
+  const opener = new Opener();
+  opener.block();
+  return control(2, join(words(1), opener.block()));
+};
 /** A stream that comes once more. */
 const again = (id: number): Uint8Array => {
   const opener = new Opener();
@@ -211,6 +217,13 @@ const floods: readonly Attack[] = [
     name: 'HEADERS that never end',
     head: first(),
     body: repeat(furtherHeaders(), 2000),
+    loop: true,
+    ...tooMuch,
+  },
+  {
+    name: 'answers to a stream of its own that needs none',
+    head: opened('', 1, 2),
+    body: repeat(answer(), 2000),
     loop: true,
     ...tooMuch,
   },

@@ -522,6 +522,18 @@ describe('the opening frame', () => {
     await stream.closed;
   });
 
+  it('may be unidirectional: answers to it are of no use, and those of its opener break it', async () => {
+    const peer = new ScriptedPeer('client');
+    const stream = peer.provider.newStream({ ':unidirectional': '' });
+    await peer.say(peer.synReply(1));
+    expect(stream.state).toBe('half-closed-remote');
+    await peer.say(many(200, () => peer.synReply(1)));
+    await expect(peer.provider.closed).rejects.toMatchObject({ code: 'limit' });
+    const opener = new ScriptedPeer('server');
+    await opener.say(opener.synStream(1, [], 2), opener.synReply(1));
+    expect(opener.all('RST_STREAM')).toMatchObject([{ id: 1, value: 1 }]);
+  });
+
   it.each([
     ['with FIN', 1, ['accept', 'end']],
     ['unidirectional and with FIN', 3, ['accept', 'end', 'end', 'close']],
