@@ -126,8 +126,11 @@ class Limiter implements Waiting {
     const { perStream = {} } = this.#options;
     const own = meterOf(perStream, this.#clock, () => `stream ${stream.id}: ${verb}`, reset);
     const shared = this.#connection[direction];
-    if (own === null || shared === null) return own ?? shared ?? { charge: () => 0 };
+    if (own === null || shared === null) return own ?? shared ?? { charge: () => 0, failure: null };
     return {
+      get failure() {
+        return own.failure ?? shared.failure;
+      },
       charge: (bytes) => {
         const ms = own.charge(bytes);
         if (ms < 0) return ms;
@@ -189,12 +192,17 @@ function meterOf(
   if (most === Number.POSITIVE_INFINITY && rate === undefined) return null;
   const pace = rate === undefined ? null : new Pace(rate, clock.now());
   let total = 0;
+  let failure: StreamError | null = null;
   return {
+    get failure() {
+      return failure;
+    },
     charge: (bytes) => {
-      if (total > most) return -1;
+      if (failure !== null) return -1;
       total += bytes;
       if (total <= most) return pace === null ? 0 : pace.take(bytes, clock.now());
-      exceeded(new StreamError('limit', `${what()} more than ${most} bytes`));
+      failure = new StreamError('limit', `${what()} more than ${most} bytes`);
+      exceeded(failure);
       return -1;
     },
   };

@@ -13,6 +13,8 @@ import { type Pacer, pacedSource } from './paced-source.js';
 export interface Meter {
   /** Counts bytes; gives the milliseconds to wait, or ends what was exceeded and gives a negative number. */
   charge(bytes: number): number;
+  /** Why it was ended; null as long as nothing was exceeded. */
+  readonly failure: StreamError | null;
 }
 
 /** Something that waits for its time. */
@@ -45,6 +47,8 @@ export class LimitedStream extends ForwardingStream {
   #paused: Promise<void> | null = null;
   /** One does. */
   #isReading = false;
+  /** Rejects for readers: they have exceeded a limit. */
+  #exceeded: Promise<never> | null = null;
   #readable: ReadableStream<Uint8Array> | null = null;
   #writable: WritableStream<Chunk> | null = null;
 
@@ -61,11 +65,20 @@ export class LimitedStream extends ForwardingStream {
 
   override get data$(): Observable<Uint8Array> {
     return new Observable((subscriber) => {
+      if (this.#exceeded !== null) {
+        this.#exceeded.catch((error: unknown) => subscriber.error(error));
+        return;
+      }
       let isOver = false;
       const subscription = this.inner.data$.subscribe({
         next: (chunk) => {
           const ms = this.#in.charge(chunk.byteLength);
-          if (ms < 0) return;
+          if (ms < 0) {
+            isOver = true;
+            subscription.unsubscribe();
+            this.#exceed().catch((error: unknown) => subscriber.error(error));
+            return;
+          }
           subscriber.next(chunk);
           if (ms > 0) this.#wait('reading', ms, hold());
         },
@@ -104,12 +117,25 @@ export class LimitedStream extends ForwardingStream {
   }
 
   async #read(signal: AbortSignal | undefined): Promise<Uint8Array | null> {
+    if (this.#exceeded !== null) return this.#exceeded;
     const chunk = await this.inner.read(signal === undefined ? {} : { signal });
     const ms = chunk === null ? 0 : this.#in.charge(chunk.byteLength);
-    // The bytes beyond the limit are as lost as those behind them.
-    if (ms < 0) return this.inner.read();
+    if (ms < 0) return this.#exceed();
     if (ms > 0) this.#pause(ms);
     return chunk;
+  }
+
+  /**
+   * The bytes beyond a limit are as lost as those behind them. A stream that was closed before it was read cannot be reset:
+   * its reader is told of the limit itself.
+   */
+  #exceed(): Promise<never> {
+    this.#exceeded ??= handled(
+      this.inner.closed.then(() => {
+        throw this.#in.failure;
+      }),
+    );
+    return this.#exceeded;
   }
 
   #pause(ms: number): void {

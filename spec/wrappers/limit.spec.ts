@@ -58,6 +58,41 @@ describe('limit', () => {
     await finish(client, server);
   });
 
+  it.each(
+    (['perStream', 'perConnection'] as const).flatMap((scope) =>
+      (['data$', 'read', 'for await', 'readable'] as const).map((how) => [scope, how] as const),
+    ),
+  )('%s: tells the reader of a stream that was closed before it was read: %s', async (scope, how) => {
+    const { client, server } = two();
+    const capped = server.pipe(limit({ [scope]: { bytes: 1000 } }));
+    const stream = client.newStream();
+    void stream.send(Array.from({ length: 10 }, () => new Uint8Array(300))).catch(() => {});
+    const there = await next(capped);
+    await there.end();
+    await there.closed;
+    let received = 0;
+    const count = (chunk: Uint8Array): void => {
+      received += chunk.byteLength;
+    };
+    const ways = {
+      data$: () => there.data$.forEach(count),
+      read: async () => {
+        for (let chunk = await there.read(); chunk !== null; chunk = await there.read()) count(chunk);
+      },
+      'for await': async () => {
+        for await (const chunk of there) count(chunk);
+      },
+      readable: async () => {
+        for await (const chunk of there.readable) count(chunk);
+      },
+    };
+    expect(await failureOf(ways[how]())).toMatchObject({ code: 'limit' });
+    expect(received).toBeLessThanOrEqual(1000);
+    expect(await failureOf(there.read())).toMatchObject({ code: 'limit' });
+    expect(await failureOf(there.data$.forEach(count))).toMatchObject({ code: 'limit' });
+    await finish(client, server);
+  });
+
   it('aborts a connection that exceeds its bytes', async () => {
     const { client, server } = two();
     echo(server);
