@@ -38,6 +38,9 @@ export function fromDuplex(
         'Duplex.from({ readable: child.stdout, writable: child.stdin })',
     );
   }
+  if ((duplex as Duplex).readableEncoding) {
+    throw new TypeError('fromDuplex() was given a stream with an encoding, which reads text and not bytes');
+  }
   return new DuplexTransport(duplex as SocketLike, options);
 }
 
@@ -79,14 +82,15 @@ class DuplexTransport implements Transport {
       duplex.unshift(head);
     }
     const inPlace = head === undefined && readInPlace(duplex, (chunk) => handlers.onData(chunk));
-    if (inPlace) duplex.resume();
-    else {
+    if (!inPlace) {
       duplex.on('data', (chunk: Buffer) => {
         // The first part of memory that Node has read into.
         if (chunk.byteOffset === 0) receivedMemory.add(Math.min(chunk.buffer.byteLength, mostReadBytes));
         handlers.onData(plain(chunk));
       });
     }
+    // A listener alone does not, where the owner has paused it.
+    duplex.resume();
     if (duplex.destroyed) setImmediate(() => handlers.onClose(this.#error));
   }
 

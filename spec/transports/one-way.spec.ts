@@ -9,6 +9,10 @@ it('streams that go one way are no transport, and the message says what is', () 
   }
 });
 
+it('a stream that reads text is no transport', () => {
+  expect(() => fromDuplex(new PassThrough({ encoding: 'utf8' }))).toThrow(/text and not bytes/);
+});
+
 it('two of them joined are one', async () => {
   const [there, back] = [new PassThrough(), new PassThrough()];
   const client = framer(fromDuplex(Duplex.from({ readable: back, writable: there })));
