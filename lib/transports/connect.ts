@@ -1,4 +1,4 @@
-import { connect as connectNet, type Socket } from 'node:net';
+import { connect as connectNet, isIP, type Socket } from 'node:net';
 import { type ConnectionOptions, connect as connectTls, type TLSSocket } from 'node:tls';
 import type { Protocol, Provider, ProviderOptions } from '../api.js';
 import { onAbort } from '../core/abort.js';
@@ -9,7 +9,10 @@ import { fromDuplex } from './duplex.js';
 
 /** What `connect` and `listen` take. */
 export interface NodeOptions extends ProviderOptions {
-  /** For `tls://`: node:tls's own options (key, cert, ca, requestCert, servername…). ALPN is set from the protocols. */
+  /**
+   * For `tls://`: node:tls's own options (key, cert, ca, requestCert, servername…). ALPN is set from the protocols, and
+   * servername is the name in the address unless it is given.
+   */
   tls?: object;
 }
 
@@ -49,7 +52,9 @@ function dial(target: Address, protocol: Protocol, tls: object | undefined): Soc
   if (target.kind === 'unix') return connectNet({ path: target.path });
   const { host, port } = target;
   if (target.kind === 'tcp') return connectNet({ host, port, noDelay: true });
-  const options: ConnectionOptions = { host, port, ...tls };
+  // RFC 6066, section 3: names only.
+  const name: ConnectionOptions = isIP(host) === 0 ? { servername: host } : {};
+  const options: ConnectionOptions = { host, port, ...name, ...tls };
   if (protocol.alpn !== undefined) options.ALPNProtocols = [protocol.alpn];
   return connectTls(options);
 }

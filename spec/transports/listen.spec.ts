@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { type AddressInfo, connect as connectNet, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { createServer as createTlsServer, type TLSSocket } from 'node:tls';
 import { firstValueFrom } from 'rxjs';
 import { http2, type Protocol, type Provider, pullMap, spdy } from 'rxmux';
 import { connect, framer, listen } from 'rxmux/node';
@@ -109,6 +110,27 @@ describe('connect() and listen()', () => {
     await expect(
       connect(listener.address, framer, { tls: { ca: identity.cert, servername: 'elsewhere' } }),
     ).rejects.toMatchObject({ code: 'closed' });
+  });
+
+  test.each([
+    ['a name', 'localhost', {}, 'localhost'],
+    ['an IP address', '127.0.0.1', {}, false],
+    ['what was asked for', 'localhost', { servername: 'example.org' }, 'example.org'],
+  ])('the server of TLS is told %s', async (_what, host, tls, told) => {
+    const identity = selfSigned('localhost');
+    const server = createTlsServer(identity).listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const { port } = server.address() as AddressInfo;
+    const secured = once(server, 'secureConnection') as Promise<[TLSSocket & { servername: unknown }]>;
+    const client = await connect(`tls://${host}:${port}`, framer, {
+      tls: { rejectUnauthorized: false, ...tls },
+    });
+    const [socket] = await secured;
+    expect(socket.servername).toBe(told);
+    client.abort();
+    socket.destroy();
+    server.close();
+    await once(server, 'close');
   });
 
   test('a server that never finishes its TLS handshake is given up', async () => {
