@@ -51,6 +51,9 @@ export async function listen(
   return new NodeListener(server, target, list, options);
 }
 
+/** What a timer can wait at most. */
+const mostMs = 2 ** 31 - 1;
+
 /** What each protocol is given. */
 function ownOptions({ tls: _tls, ...options }: NodeOptions): ProviderOptions {
   return { role: 'server', ...options };
@@ -59,8 +62,10 @@ function ownOptions({ tls: _tls, ...options }: NodeOptions): ProviderOptions {
 function makeServer(target: Address, protocols: readonly Protocol[], options: NodeOptions): Server {
   if (target.kind !== 'tls') return createServer({ noDelay: true });
   const names = protocols.flatMap((protocol) => (protocol.alpn === undefined ? [] : [protocol.alpn]));
+  const { handshakeMs = defaultLimits.handshakeMs } = options.limits ?? {};
   const settings: TlsOptions = {
-    handshakeTimeout: options.limits?.handshakeMs || defaultLimits.handshakeMs,
+    // Node takes 0 for its own default.
+    handshakeTimeout: Math.min(handshakeMs || mostMs, mostMs),
     ...(options.tls as TlsOptions | undefined),
   };
   if (names.length > 0) settings.ALPNProtocols = names;

@@ -133,6 +133,30 @@ describe('connect() and listen()', () => {
     await once(server, 'close');
   });
 
+  test.each([0, 1e12, Number.POSITIVE_INFINITY])(
+    'a TLS handshake may take for ever: %s',
+    async (handshakeMs) => {
+      const warnings: unknown[] = [];
+      const warned = (warning: Error): void => void warnings.push(warning.message);
+      process.on('warning', warned);
+      const identity = selfSigned('localhost');
+      await using listener = await listen('tls://127.0.0.1:0', framer, {
+        tls: identity,
+        limits: { handshakeMs },
+      });
+      const silent = connectNet(Number(new URL(listener.address).port), '127.0.0.1');
+      await using client = await connect(listener.address, framer, {
+        tls: { ca: identity.cert, servername: 'localhost' },
+        limits: { handshakeMs },
+      });
+      expect(await client.ping()).toBeGreaterThan(0);
+      await turn();
+      expect([silent.readyState, warnings]).toEqual(['open', []]);
+      process.off('warning', warned);
+      silent.destroy();
+    },
+  );
+
   test('a server that never finishes its TLS handshake is given up', async () => {
     await using listener = await listen('tcp://127.0.0.1:0', framer, { limits: { handshakeMs: 300 } });
     const address = listener.address.replace('tcp:', 'tls:');
