@@ -175,7 +175,7 @@ class NodeListener implements Listener {
 
   #take(socket: Socket): void {
     // Nobody takes connections fast enough: this one is told at once, and not left to wait for ever.
-    if (this.#closing || this.#backlog.size + this.#undecided.size >= this.#most) {
+    if (this.#closing || !this.#makeRoom()) {
       socket.on('error', () => {});
       socket.destroy();
       return;
@@ -183,6 +183,16 @@ class NodeListener implements Listener {
     const [only, ...others] = this.#protocols as [Protocol, ...Protocol[]];
     if (others.length === 0) this.#speak(socket, only, undefined);
     else void this.#decide(socket);
+  }
+
+  /** Whoever has been silent longest goes first: those who say nothing must not shut out those who would. */
+  #makeRoom(): boolean {
+    if (this.#backlog.size + this.#undecided.size < this.#most) return true;
+    const [oldest] = this.#undecided;
+    if (oldest === undefined) return false;
+    this.#undecided.delete(oldest);
+    oldest.destroy();
+    return true;
   }
 
   async #decide(socket: Socket): Promise<void> {

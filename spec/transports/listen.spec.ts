@@ -232,6 +232,29 @@ describe('connect() and listen()', () => {
     await server.closed.catch(() => {});
   });
 
+  test('whoever says nothing shuts nobody out who does', async () => {
+    await using listener = await listen('tcp://127.0.0.1:0', [framer, http2], { limits: { backlog: 4 } });
+    listener.accept$.subscribe();
+    const port = Number(new URL(listener.address).port);
+    const silent = Array.from({ length: 8 }, () => connectNet(port, '127.0.0.1').resume());
+    const gone = silent.slice(0, 5).map((socket) => once(socket, 'close'));
+    await Promise.all(silent.map((socket) => once(socket, 'connect')));
+    await using client = await connect(listener.address, framer);
+    expect(await client.ping()).toBeGreaterThan(0);
+    await Promise.all(gone);
+    expect(silent.slice(5).map(({ readyState }) => readyState)).toEqual(['open', 'open', 'open']);
+    for (const socket of silent) socket.destroy();
+  });
+
+  test('connections that nobody takes shut out those that come later', async () => {
+    await using listener = await listen('tcp://127.0.0.1:0', [framer, http2], { limits: { backlog: 1 } });
+    const client = await connect(listener.address, framer);
+    await client.ping();
+    const late = await connect(listener.address, framer);
+    await expect(late.closed).rejects.toMatchObject({ code: 'closed' });
+    client.abort();
+  });
+
   test('a path is free again after close()', async () => {
     const address = `unix:${join(tmpdir(), `rxmux-listen-${process.pid}.sock`)}`;
     for (let round = 0; round < 2; round++) {
