@@ -49,6 +49,15 @@ export interface AuthContext {
   reject(methodsLeft: readonly string[]): void;
 }
 
+export interface Decipher {
+  readonly inSeqno: number;
+  /** 0 between two packets, where there is such a thing. */
+  readonly _lenBytes?: number;
+  /** What it gives, unless it is undefined, is where the parser goes on. */
+  _onPayload(payload: Uint8Array): unknown;
+  free(): void;
+}
+
 /** ssh2's `Protocol`: packets, ciphers and the key exchange. */
 export interface Internals {
   _onPayload(payload: Uint8Array): unknown;
@@ -61,13 +70,12 @@ export interface Internals {
     };
   };
   readonly _cipher: { encrypt(packet: Uint8Array): void };
-  /** `_lenBytes` is 0 between two packets, where there is such a thing. */
-  readonly _decipher: { readonly inSeqno: number; readonly _lenBytes?: number } | undefined;
+  _decipher: Decipher | undefined;
   /** Ours, while a key exchange runs. */
   readonly _kexinit: unknown;
   readonly _kex: { remoteExtInfoEnabled: boolean } | undefined;
-  /** Not there any more once the connection is broken. */
-  readonly _destruct: unknown;
+  /** Frees the ciphers. Not there any more once the connection is broken. */
+  _destruct: ((reason?: string) => void) | undefined;
   /** Reads `bytes[from..to)`; throws where they are not what they should be. */
   parse(bytes: Uint8Array, from: number, to: number): void;
   disconnect(reason: number): void;

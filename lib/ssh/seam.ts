@@ -12,6 +12,7 @@ import { Greeting } from './greeting.js';
 import {
   type AuthContext,
   checked,
+  type Decipher,
   type Internals,
   load,
   type PrivateKey,
@@ -129,6 +130,10 @@ export class Packets implements SocketOwner {
   readonly #whole: WholePackets;
   /** The decipher whose packets `#whole` knows the beginnings of. */
   #cutFor: object | null = null;
+  /** Calls of ssh2's parser that are not over. */
+  #parsing = 0;
+  /** To be freed once they are. */
+  #spent: Decipher | null = null;
   #software = '';
   #loggedIn = false;
   #keyed = false;
@@ -170,17 +175,48 @@ export class Packets implements SocketOwner {
   }
 
   #read(bytes: Uint8Array): void {
-    if (!this.#over) this.#wire.emit('data', Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength));
+    if (this.#over) return;
+    const chunk = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    this.#parse(() => this.#wire.emit('data', chunk));
   }
 
   /** Packets: what ssh2 does with what its socket says, without the socket in between. */
   #decrypt(bytes: Uint8Array): void {
     if (this.#over) return;
     try {
-      this.#protocol?.parse(bytes, 0, bytes.byteLength);
+      this.#parse(() => this.#protocol?.parse(bytes, 0, bytes.byteLength));
     } catch (error) {
       this.#failed(error as Error);
     }
+  }
+
+  #parse(parse: () => void): void {
+    this.#parsing++;
+    try {
+      parse();
+    } finally {
+      if (--this.#parsing === 0) {
+        this.#spent?.free();
+        this.#spent = null;
+      }
+    }
+  }
+
+  /**
+   * ssh2's loops over a chunk go on with a decipher that a packet of it had freed, which is memory that is not ours any
+   * more where the decipher is in C++: it is freed when they are through, and nothing comes of the packets till then.
+   */
+  #destruct(protocol: Internals, destruct: () => void): void {
+    const decipher = protocol._decipher;
+    if (this.#parsing === 0 || decipher === undefined) {
+      destruct();
+      return;
+    }
+    decipher._onPayload = () => Number.POSITIVE_INFINITY;
+    this.#spent = decipher;
+    protocol._decipher = undefined;
+    destruct();
+    protocol._decipher = decipher;
   }
 
   /** Whether the lengths of packets can be read, and it is known where the next one begins. */
@@ -323,6 +359,8 @@ export class Packets implements SocketOwner {
     this.#protocol = protocol;
     const onPayload = protocol._onPayload;
     protocol._onPayload = (payload) => this.#payload(payload, onPayload);
+    const destruct = protocol._destruct;
+    protocol._destruct = (reason) => this.#destruct(protocol, () => destruct?.call(protocol, reason));
     const onHandshakeComplete = protocol._onHandshakeComplete;
     protocol._onHandshakeComplete = (...negotiated) => {
       const kex = protocol._kex;
@@ -343,7 +381,6 @@ export class Packets implements SocketOwner {
 
   /** Gives what ssh2's parser is to go on with. */
   #payload(payload: Uint8Array, onPayload: (payload: Uint8Array) => unknown): unknown {
-    if (this.#over) return undefined;
     const type = payload[0] as number;
     if (type >= firstConnectionMessage && type <= lastConnectionMessage) {
       if (this.#loggedIn) this.#owner.message(plain(payload));
