@@ -85,7 +85,9 @@ export function ssh(options: SshOptions): SshProtocol {
   const loginFor = (role: 'client' | 'server', transport: Transport): LinkLogin => {
     if (role === 'server') return { client: null, ...serving(server, authenticate), unauthenticated };
     checkClient(options);
-    const client = new ClientSide(options, key, algorithms, namesOf(options, transport));
+    const { authority, remote } = transport;
+    const names = namesOf(options.host ?? authority ?? remote);
+    const client = new ClientSide(options, key, algorithms, names, namesOf(remote));
     return { client, server: null, authenticate: () => false, unauthenticated };
   };
 
@@ -179,15 +181,11 @@ function checkClient(options: SshOptions): void {
   }
 }
 
-/** By what names known_hosts may have the host. */
-function namesOf(options: SshOptions, transport: Transport): string[] {
-  const given = [options.host ?? transport.authority, transport.remote];
-  return given.flatMap((name) => {
-    if (name === undefined) return [];
-    const found = /^(?:\[([^\]]+)\]|([^:]+))(?::(\d+))?$/.exec(name);
-    const host = found?.[1] ?? found?.[2];
-    return host === undefined ? [] : knownNames(host, Number(found?.[3] ?? 22));
-  });
+/** How known_hosts writes `host:port`. */
+function namesOf(name: string | undefined): string[] {
+  const found = /^(?:\[([^\]]+)\]|([^:]+))(?::(\d+))?$/.exec(name ?? '');
+  const host = found?.[1] ?? found?.[2];
+  return host === undefined ? [] : knownNames(host, Number(found?.[3] ?? 22));
 }
 
 function withoutUndefined(algorithms: SshAlgorithms = {}): SshAlgorithms {

@@ -13,22 +13,26 @@ interface Line {
 /**
  * Looks a host's key up in the contents of a known_hosts file (sshd(8)), under any of the host's names: `example.com`,
  * or `[example.com]:2222` where the port is not 22. Hashed names, patterns with `*`, `?` and `!`, and `@revoked` are
- * understood; `@cert-authority` lines are passed over, since there are no certificates.
+ * understood; `@cert-authority` lines are passed over, since there are no certificates. Addresses count only for what is
+ * revoked: whoever has the address of a host in their hands, say by DNS, does not have its name.
  */
 export function findKnownHost(
   contents: string,
   names: readonly string[],
   algorithm: string,
   key: Uint8Array,
+  addresses: readonly string[] = [],
 ): KnownHost {
   const wanted = Buffer.from(key).toString('base64');
   let result: KnownHost = 'unknown';
   for (const line of linesOf(contents)) {
-    if (line.marker === '@cert-authority' || !names.some((name) => matches(line.patterns, name))) continue;
+    if (line.marker === '@cert-authority') continue;
+    const isNamed = (name: string): boolean => matches(line.patterns, name);
     const same = line.algorithm === algorithm && line.key === wanted;
     if (line.marker === '@revoked') {
-      if (same) return 'revoked';
-    } else if (same) result = 'known';
+      if (same && (names.some(isNamed) || addresses.some(isNamed))) return 'revoked';
+    } else if (!names.some(isNamed)) continue;
+    else if (same) result = 'known';
     else if (result === 'unknown') result = 'changed';
   }
   return result;

@@ -43,6 +43,7 @@ export class ClientSide implements ClientLogin {
   readonly #options: SshOptions;
   readonly #key: PrivateKey | null;
   readonly #names: readonly string[];
+  readonly #addresses: readonly string[];
   readonly #waiting: string[] = [];
   readonly #tried: string[] = [];
   #offered: readonly string[] = [];
@@ -53,10 +54,12 @@ export class ClientSide implements ClientLogin {
     key: PrivateKey | null,
     algorithms: Required<SshAlgorithms>,
     names: readonly string[],
+    addresses: readonly string[] = [],
   ) {
     this.#options = options;
     this.#key = key;
     this.#names = names;
+    this.#addresses = addresses;
     this.username = options.username ?? '';
     this.algorithms = { ...algorithms, hostKey: preferKnown(algorithms.hostKey, options.knownHosts, names) };
     const { agent, password } = options;
@@ -156,7 +159,7 @@ export class ClientSide implements ClientLogin {
     const { knownHosts, verifyHost } = this.#options;
     if (knownHosts === undefined) return null;
     const host = this.#names[0] ?? 'a host without a name (set the option "host")';
-    switch (findKnownHost(knownHosts, this.#names, key.algorithm, key.bytes)) {
+    switch (findKnownHost(knownHosts, this.#names, key.algorithm, key.bytes, this.#addresses)) {
       case 'known':
         return true;
       case 'revoked':

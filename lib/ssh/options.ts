@@ -55,7 +55,10 @@ export interface SshOptions {
   agent?: string;
   /** Contents of a known_hosts file. A host that it does not have, or has with another key, is not talked to. */
   knownHosts?: string;
-  /** The name by which known_hosts has the host, `example.com` or `example.com:2222`. Default: what was dialled. */
+  /**
+   * The one name by which known_hosts has the host, `example.com` or `example.com:2222`. Default: what was dialled, or
+   * the address where that is not known. The address of a host that has a name counts only for `@revoked`.
+   */
   host?: string;
   /** A decision of the caller's own. With `knownHosts` too, it is asked about hosts that are not in there. */
   verifyHost?: (key: SshHostKey) => boolean | Promise<boolean>;

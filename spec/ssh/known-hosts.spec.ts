@@ -44,6 +44,15 @@ describe('known_hosts', () => {
     expect(found(`@cert-authority ${line('a')}`, 'a')).toBe('unknown');
   });
 
+  it('a key of its address is none of its name, unless it is revoked', () => {
+    const ofAddress = (contents: string): string =>
+      findKnownHost(contents, ['a'], right.algorithm, bytes, ['10.0.0.1']);
+    expect(ofAddress(line('10.0.0.1'))).toBe('unknown');
+    expect(ofAddress(`${line('a', wrong)}\n${line('10.0.0.1')}`)).toBe('changed');
+    expect(ofAddress(`${line('a')}\n${line('10.0.0.1', wrong)}`)).toBe('known');
+    expect(ofAddress(`${line('a')}\n@revoked ${line('10.0.0.1')}`)).toBe('revoked');
+  });
+
   it('tells which kinds of keys a host has', () => {
     const contents = `${line('a')}\na ssh-rsa AAAA\n@revoked a ecdsa-sha2-nistp256 AAAA\nb x y`;
     expect(knownAlgorithms(contents, ['a'])).toEqual(['ssh-ed25519', 'ssh-rsa']);

@@ -310,6 +310,26 @@ describe('sessions between two ends of ours', () => {
   });
 });
 
+it.each<[SshOptions, string]>([
+  [{}, 'has another'],
+  [{ host: 'elsewhere.example' }, 'not in known_hosts'],
+])('a host is looked up by its one name, and not by its address: %j', async (options, why) => {
+  const [near, far] = memoryPair();
+  const transport = Object.assign(near, { authority: 'db.example:22', remote: '10.0.0.1:22' });
+  const { host } = keys();
+  const known = [
+    `db.example ${host.algorithm} ${keyPair().publicKey}`,
+    `10.0.0.1 ${host.algorithm} ${host.publicKey}`,
+  ];
+  const client = { ...options, knownHosts: known.join('\n'), verifyHost: undefined as never };
+  const ends = { client: ssh(trusting(client))(transport), server: ssh(trusting())(far, { role: 'server' }) };
+  trackPair([ends.client, ends.server]);
+  open.push(ends);
+  const error = await failureOf(ends.client);
+  expect(error).toMatchObject({ cause: { reason: 'host-key' } });
+  expect(error.message).toContain(why);
+});
+
 describe('what an application gets wrong throws at once', () => {
   const both = trusting();
   const start = (options: SshOptions, role: 'client' | 'server') => () =>
