@@ -1,4 +1,3 @@
-import { rmSync } from 'node:fs';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import type { Stream } from '../api.js';
 import { StreamError } from '../core/errors.js';
@@ -26,6 +25,8 @@ const loopbackNames: ReadonlySet<string> = new Set(['', '*', 'localhost', '0.0.0
 /** Below, a port belongs to the system. */
 const firstOpenPort = 1024;
 const maxPathBytes = 1024;
+/** What a unix socket's address has room for, less the byte that ends it. */
+const maxSocketPathBytes = 107;
 
 /** Forwarding from the server to the client (RFC 4254 §7.1, OpenSSH's PROTOCOL §2.4). */
 export class Forwards {
@@ -35,6 +36,8 @@ export class Forwards {
   readonly #wanted: Set<string> = new Set();
   /** What we listen on for a client. */
   readonly #servers: Map<string, Server> = new Map();
+  /** Servers that do not listen yet. */
+  #binding = 0;
 
   constructor(session: Session, wire: SshWire) {
     this.#session = session;
@@ -126,8 +129,11 @@ export class Forwards {
   }
 
   #listenUnix(path: string, settle: (answer: Uint8Array | null) => void): void {
+    if (!isSocketPath(path)) {
+      settle(null);
+      return;
+    }
     const server = this.#server(() => ({ ':ssh': 'forwarded-streamlocal', ':path': path }));
-    server.once('close', () => rmSync(path, { force: true }));
     this.#bind(server, { path }, settle, () => {
       this.#servers.set(path, server);
       return new Uint8Array(0);
@@ -137,7 +143,12 @@ export class Forwards {
   #server(headersOf: (socket: Socket, port: number) => Record<string, string>): Server {
     return createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
       const address = socket.address() as AddressInfo;
-      bridge(socket, this.#session.newStream(headersOf(socket, address.port)));
+      try {
+        bridge(socket, this.#session.newStream(headersOf(socket, address.port)));
+      } catch {
+        // It is gone already, and has no address any more.
+        socket.destroy();
+      }
     });
   }
 
@@ -147,12 +158,17 @@ export class Forwards {
     settle: (answer: Uint8Array | null) => void,
     bound: () => Uint8Array,
   ): void {
-    if (this.#servers.size >= this.#wire.limits.maxForwards) {
+    if (this.#servers.size + this.#binding >= this.#wire.limits.maxForwards) {
       settle(null);
       return;
     }
-    server.once('error', () => settle(null));
+    this.#binding++;
+    server.once('error', () => {
+      this.#binding--;
+      settle(null);
+    });
     server.listen(where, () => {
+      this.#binding--;
       if (this.#session.ending.isOver) {
         server.close();
         return;
@@ -169,6 +185,11 @@ export class Forwards {
     server?.close();
     return this.#servers.delete(key);
   }
+}
+
+/** Whether it names a file that can be a socket: Linux has names with NUL before them that are none. */
+function isSocketPath(path: string): boolean {
+  return path !== '' && !/[\0\r\n]/.test(path) && Buffer.byteLength(path) <= maxSocketPathBytes;
 }
 
 /** A socket and a stream back to back: bytes, half-closes, losses and backpressure, both ways. */

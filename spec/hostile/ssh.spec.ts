@@ -1,5 +1,8 @@
 import { once } from 'node:events';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { connect as dial, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import type { Limits } from 'rxmux';
 import { type Listener, listen, type Provider } from 'rxmux/node';
 import type { SshOptions } from 'rxmux/ssh';
@@ -31,6 +34,51 @@ describe('a hostile peer of SSH that is logged in', () => {
     while (!peer.closed) await new Promise((resolve) => setTimeout(resolve, 5));
     return error.message;
   };
+
+  it('forwards are taken from paths of sockets alone, and are counted before they listen', async () => {
+    await begin({ maxForwards: 1 }, { serve: ['forwarded-streamlocal', 'forwarded-tcpip'] });
+    const paths = ['', '\0rxmux', join(tmpdir(), 'a\nb'), join(tmpdir(), 'a\rb'), join(tmpdir(), 'a\0b')];
+    for (const path of [...paths, join(tmpdir(), 'x'.repeat(108)), join(tmpdir(), 'no', 'such', 'folder')]) {
+      peer.send(wire.MSG_GLOBAL_REQUEST, 'streamlocal-forward@openssh.com', true, path);
+      await peer.next(wire.MSG_REQUEST_FAILURE);
+    }
+    for (let times = 0; times < 3; times++) {
+      peer.send(wire.MSG_GLOBAL_REQUEST, 'tcpip-forward', true, 'localhost', 0);
+    }
+    await peer.next(wire.MSG_REQUEST_SUCCESS);
+    await peer.next(wire.MSG_REQUEST_FAILURE);
+    await peer.next(wire.MSG_REQUEST_FAILURE);
+  });
+
+  it('a path that is listened on again outlives the connections of the first time', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'rxmux-forward-'));
+    const path = join(folder, 'socket');
+    await begin({}, { serve: ['forwarded-streamlocal'] });
+    const ask = (name: string): Promise<unknown> => {
+      peer.send(wire.MSG_GLOBAL_REQUEST, name, true, path);
+      return peer.next(wire.MSG_REQUEST_SUCCESS);
+    };
+    await ask('streamlocal-forward@openssh.com');
+    const first = dial(path);
+    const open = await peer.next(wire.MSG_CHANNEL_OPEN);
+    open.name();
+    const number = open.uint32();
+    peer.send(wire.MSG_CHANNEL_OPEN_CONFIRMATION, number, 0, MiB, 32 * KiB);
+    await ask('cancel-streamlocal-forward@openssh.com');
+    expect(existsSync(path)).toBe(false);
+    await ask('streamlocal-forward@openssh.com');
+    first.destroy();
+    await peer.next(wire.MSG_CHANNEL_EOF);
+    peer.send(wire.MSG_CHANNEL_EOF, number);
+    peer.send(wire.MSG_CHANNEL_CLOSE, number);
+    await peer.settled();
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    const second = dial(path);
+    await peer.next(wire.MSG_CHANNEL_OPEN);
+    second.destroy();
+    peer.end();
+    rmSync(folder, { recursive: true });
+  });
 
   it('one byte more than the window ends the connection', async () => {
     await begin({ windowBytes: 64 * KiB });
