@@ -30,8 +30,8 @@ export class LatelyEnded {
     if (this.#gaps.length > rememberedGaps) this.#gaps.shift();
   }
 
-  /** The peer passed over this id, which can never be used. */
+  /** The peer passed over this id of its own, which can never be used. */
   wasSkipped(id: number): boolean {
-    return this.#gaps.some(({ from, to }) => id >= from && id <= to);
+    return this.#gaps.some(({ from, to }) => id >= from && id <= to && (id - from) % 2 === 0);
   }
 }

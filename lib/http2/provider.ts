@@ -171,6 +171,10 @@ export class Http2Provider implements Provider, ReverseHost, Http2WireHost {
 
   agreed(serverOpens: boolean): void {
     this.#reverse.agreed(serverOpens);
+    // Streams that were to be opened before the connection goes away may be elsewhere now.
+    const { ending } = this.outer;
+    ending.announced();
+    ending.drained();
   }
 
   goesAway(): void {

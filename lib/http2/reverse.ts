@@ -221,7 +221,7 @@ export class Reverse {
     try {
       outer.peer.fault('error');
     } catch (tooMuch) {
-      outer.giveUp(tooMuch as StreamError);
+      outer.ending.fail(tooMuch as StreamError);
     }
   }
 }
