@@ -30,6 +30,12 @@ export interface Http2Options extends ProviderOptions {
    * that wait for the end of the answer before they end would wait for ever.
    */
   lingerEnd?: boolean;
+  /**
+   * Names of headers whose values are secret: they go into no table of HPACK, where somebody could guess them try by try,
+   * here or at any hop (RFC 7541 §7.1.3). Beside these it is `authorization`, `proxy-authorization`, `cookie` and
+   * `set-cookie`, and what a peer sent so itself, where its headers are passed on.
+   */
+  neverIndexed?: readonly string[];
 }
 
 /** `Http2Options` beside the limits, `role` and `signal` that every protocol has. */
@@ -79,7 +85,7 @@ const preface = Uint8Array.from(PREFACE, (character) => character.charCodeAt(0))
  */
 export const http2: Http2Protocol = Object.assign(
   (transport: Transport, options: Http2Options = {}): Provider => {
-    checkTarget(options);
+    checkOptions(options);
     const {
       scheme,
       authority,
@@ -87,6 +93,7 @@ export const http2: Http2Protocol = Object.assign(
       serverOpens = true,
       reverse = 'listening',
       lingerEnd = false,
+      neverIndexed = [],
       ...rest
     } = options;
     const target = {
@@ -106,17 +113,25 @@ export const http2: Http2Protocol = Object.assign(
       announces: serverOpens,
       reverse,
       lingersEnd: lingerEnd,
+      neverIndexed: neverIndexed.map((name) => name.toLowerCase()),
     });
   },
   {
     alpn: 'h2',
     recognises: (head: Uint8Array): boolean | undefined => startsWith(head, preface),
     check: (options: Http2Options): void => {
-      checkTarget(options);
+      checkOptions(options);
       withLimits(limits, options.limits, bounds);
     },
   },
 );
+
+function checkOptions({ neverIndexed = [], ...target }: Http2Options): void {
+  if (!Array.isArray(neverIndexed) || neverIndexed.some((name) => typeof name !== 'string')) {
+    throw new TypeError('neverIndexed is a list of names of headers');
+  }
+  checkTarget(target);
+}
 
 /** What every request of a connection would fail for is told when it is made (RFC 9113 §8.3.1). */
 function checkTarget({ scheme = 'http', authority = 'localhost', path = '/' }: Http2Options): void {

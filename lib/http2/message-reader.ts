@@ -6,6 +6,7 @@ import { contentLength, joinCookies, requestProblem, responseProblem } from './f
 import { errorCode, wireError } from './frames.js';
 import type { DecodedBlock } from './hpack.js';
 import { urgencyOf } from './messages.js';
+import { keepNeverIndexed } from './never-indexed.js';
 
 /** The fields of a request or a response that are in order, and what they say. */
 interface Message {
@@ -41,6 +42,7 @@ export class MessageReader {
     if (wrong !== undefined) return wireError(errorCode.PROTOCOL_ERROR, wrong, id);
     const headers = fromPeer(joinCookies(fields), this.#limits);
     if (StreamError.is(headers)) return headers;
+    keepNeverIndexed(headers, decoded);
     const request = { decoded, headers, length: contentLength(fields), urgency: urgencyOf(fields) };
     this.#request = request;
     return request;
@@ -53,6 +55,7 @@ export class MessageReader {
     if (wrong !== undefined) return wireError(errorCode.PROTOCOL_ERROR, wrong, id);
     const headers = fromPeer(fields, this.#limits);
     if (StreamError.is(headers)) return headers;
+    keepNeverIndexed(headers, decoded);
     const response = { decoded, headers, length: contentLength(fields), status: Number(fields[1]) };
     this.#response = response;
     return response;

@@ -27,6 +27,7 @@ export interface Http2Settings {
   /** A client's: from the start, once somebody listens, or never. A server's: false if it takes none. */
   readonly reverse: boolean | 'listening';
   readonly lingersEnd: boolean;
+  readonly neverIndexed: readonly string[];
 }
 
 /** A session, and the reverse session that goes through one of its streams where the server cannot open any. */
@@ -51,15 +52,16 @@ export class Http2Provider implements Provider, ReverseHost, Http2WireHost {
     options: SessionOptions,
     settings: Http2Settings,
   ) {
-    const { target, announces, lingersEnd } = settings;
+    const { target, announces, lingersEnd, neverIndexed } = settings;
     this.role = options.role ?? 'client';
     this.clock = options.clock ?? systemClock;
     this.#options = options;
     this.#settings = settings;
     this.#listens = settings.reverse === true;
     this.#reverse = new Reverse(this);
-    this.#profile = { ...profile, wire: (session) => new Http2Wire(session, target, { swapped: true }) };
-    const wireOptions = { host: this, announces, lingersEnd };
+    const innerOptions = { swapped: true, neverIndexed };
+    this.#profile = { ...profile, wire: (session) => new Http2Wire(session, target, innerOptions) };
+    const wireOptions = { host: this, announces, lingersEnd, neverIndexed };
     const wire = (session: Session): Http2Wire => new Http2Wire(session, target, wireOptions);
     this.outer = new Session(transport, { ...profile, wire }, options);
     this.info = this.outer.info;

@@ -18,6 +18,7 @@ import {
 import { type DecodedBlock, HpackDecoder } from './hpack.js';
 import { LatelyEnded } from './lately-ended.js';
 import { MessageReader } from './message-reader.js';
+import { keepNeverIndexed } from './never-indexed.js';
 import { fromWire } from './reasons.js';
 import type { Http2Wire } from './wire.js';
 
@@ -70,7 +71,7 @@ export class Http2Reader implements FrameHandler {
       if (stream === null) return;
       if (problem !== undefined) peer.broke(stream, problem);
       else if (ours && !stream.isAnswered) this.#response(stream, decoded, end);
-      else this.#trailers(stream, decoded.fields, end);
+      else this.#trailers(stream, decoded, end);
     }
   }
 
@@ -126,15 +127,20 @@ export class Http2Reader implements FrameHandler {
     }
   }
 
-  #trailers(stream: CoreStream, fields: readonly string[], end: boolean): void {
+  #trailers(stream: CoreStream, decoded: DecodedBlock, end: boolean): void {
+    const { fields } = decoded;
     const wrong = end ? trailersProblem(fields) : 'HEADERS in mid stream do not end it';
     if (wrong !== undefined) {
       this.#broke(stream, errorCode.PROTOCOL_ERROR, wrong);
       return;
     }
     const headers = fromPeer(fields, this.#session.limits);
-    if (StreamError.is(headers)) this.#session.peer.broke(stream, headers);
-    else this.#end(stream, headers);
+    if (StreamError.is(headers)) {
+      this.#session.peer.broke(stream, headers);
+      return;
+    }
+    keepNeverIndexed(headers, decoded);
+    this.#end(stream, headers);
   }
 
   // ------------------------------------------------------------------ data

@@ -42,6 +42,7 @@ import {
   type Target,
   trailerFields,
 } from './messages.js';
+import { neverIndexedOf } from './never-indexed.js';
 import { Http2Reader } from './reader.js';
 import { goAwayCode, toWire } from './reasons.js';
 import { ShiftedIds } from './shifted-ids.js';
@@ -77,6 +78,8 @@ export interface Http2WireOptions {
   /** A reverse session: on the wire, the server is the client. Ids are one lower there than they are here. */
   readonly swapped?: boolean;
   readonly lingersEnd?: boolean;
+  /** Names of headers whose values go into no table (RFC 7541 §7.1.3). */
+  readonly neverIndexed?: readonly string[];
 }
 
 /** HTTP/2's side of a session: what the engine decides, in frames (RFC 9113). */
@@ -95,7 +98,7 @@ export class Http2Wire implements Wire {
   readonly dataBeforeReply = true;
   takesNone: string | null = null;
   framesDone = 0;
-  readonly encoder: HpackEncoder = new HpackEncoder();
+  readonly encoder: HpackEncoder;
   /** The longest payload that the peer takes. */
   maxFrameBytes: number = MIN_MAX_FRAME_BYTES;
   readonly #session: Session;
@@ -123,13 +126,20 @@ export class Http2Wire implements Wire {
   #unreturned = 0;
 
   constructor(session: Session, target: Target, options: Http2WireOptions) {
-    const { host = null, announces = false, swapped = false, lingersEnd = false } = options;
+    const {
+      host = null,
+      announces = false,
+      swapped = false,
+      lingersEnd = false,
+      neverIndexed = [],
+    } = options;
     const { limits, info } = session;
     this.#session = session;
     this.#target = target;
     this.host = host;
     this.announces = announces;
     this.lingersEnd = lingersEnd;
+    this.encoder = new HpackEncoder({ neverIndexed });
     this.role = swapped === (info.role === 'client') ? 'server' : 'client';
     this.peerIsOurs = swapped;
     this.peerOpens = this.role === 'server';
@@ -212,11 +222,11 @@ export class Http2Wire implements Wire {
       this.#plainRequest ??= requestFields(noHeaders, this.#target, stream.urgency);
       fields = this.#plainRequest;
     } else fields = requestFields(stream.headers, this.#target, stream.urgency);
-    this.#headers(stream.id, fields, end);
+    this.#headers(stream.id, fields, end, stream.headers);
   }
 
   accept(stream: CoreStream, headers: StreamHeaders, _bytes: number, end: boolean): void {
-    this.#headers(stream.id, responseFields(headers), end);
+    this.#headers(stream.id, responseFields(headers), end, headers);
   }
 
   data(stream: CoreStream, bytes: number, end: boolean): void {
@@ -232,7 +242,7 @@ export class Http2Wire implements Wire {
   trailers(stream: CoreStream, headers: StreamHeaders): void {
     const fields = stream.origin === 'local' ? [] : trailerFields(headers);
     if (fields.length === 0) this.data(stream, 0, true);
-    else this.#headers(stream.id, fields, true);
+    else this.#headers(stream.id, fields, true, headers);
   }
 
   refuse(id: number, code: Reason, _reason: string, headers: StreamHeaders): void {
@@ -240,7 +250,7 @@ export class Http2Wire implements Wire {
       this.reset(id, code);
       return;
     }
-    this.#headers(id, refusalFields(headers, code), true);
+    this.#headers(id, refusalFields(headers, code), true, headers);
     // RFC 9113 §8.1: the response is complete, and the rest of the request is not wanted.
     if (this.#session.streams.get(id)?.remoteOver !== true) this.#reset(id, errorCode.NO_ERROR);
   }
@@ -343,8 +353,8 @@ export class Http2Wire implements Wire {
     return at;
   }
 
-  #headers(id: number, fields: readonly string[], end: boolean): void {
-    const block = this.#encode(fields);
+  #headers(id: number, fields: readonly string[], end: boolean, headers: StreamHeaders): void {
+    const block = this.#encode(fields, headers);
     const writer = this.#writer;
     const at = writer.reserve(headersByteLength(block.length, this.maxFrameBytes));
     writeHeaders(writer.slab, at, this.#wireId(id), block, end, this.maxFrameBytes);
@@ -352,13 +362,16 @@ export class Http2Wire implements Wire {
   }
 
   /** A view of `#scratch`, good until the next list is encoded. */
-  #encode(fields: readonly string[]): Uint8Array {
+  #encode(fields: readonly string[], headers: StreamHeaders): Uint8Array {
     const { encoder } = this;
     const { changes } = encoder;
     if (fields === this.#encoded && changes === this.#encodedAt) return this.#block;
     const bound = encoder.byteBound(fields);
     if (bound > this.#scratch.byteLength) this.#scratch = new Uint8Array(Math.max(512, bound));
-    this.#block = this.#scratch.subarray(0, encoder.encodeInto(fields, this.#scratch, 0));
+    this.#block = this.#scratch.subarray(
+      0,
+      encoder.encodeInto(fields, this.#scratch, 0, neverIndexedOf(headers)),
+    );
     this.#encoded = encoder.changes === changes ? fields : null;
     this.#encodedAt = changes;
     return this.#block;

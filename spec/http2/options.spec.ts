@@ -8,6 +8,11 @@ const wrong: [string, Http2Options, string][] = [
   ['a path that is no string', { path: 5 as never }, 'path is a string, not number'],
   ['a scheme that is none', { scheme: 'ht tp' }, '"ht tp" cannot be a :scheme'],
   ['an authority with a line break', { authority: 'a\r\nb' }, 'has a NUL or a line break'],
+  [
+    'a name of a secret header that is not in a list',
+    { neverIndexed: 'x-token' as never },
+    'neverIndexed is',
+  ],
 ];
 
 describe('what requests are to be made of', () => {
