@@ -73,6 +73,24 @@ describeWithPeer('Go x/net/http2', peers.goHttp2, () => {
       expect(await go('lines', 100)).toEqual({ lines: 100, rest: 0 });
     });
 
+    it('goes on sending when our answer has ended', async () => {
+      let arrived: Promise<unknown> | undefined;
+      serve = (stream) => {
+        void stream.send('done here');
+        arrived = digest(stream);
+      };
+      const child = spawn(program, ['late', `127.0.0.1:${server.port}`, String(MiB)], {
+        stdio: ['pipe', 'pipe', 'inherit'],
+      });
+      const exited = once(child, 'exit');
+      const [said] = await once(child.stdout, 'data');
+      expect(JSON.parse(String(said))).toEqual({ body: 'done here' });
+      expect(await arrived).toEqual({ bytes: MiB, hash: noiseHash(MiB) });
+      await (server.streams[0] as Stream).closed;
+      child.stdin.end();
+      await exited;
+    });
+
     it('reads multi-valued headers, and trailers', async () => {
       serve = (stream) => {
         stream.accept({ 'x-list': stream.headers.getAll('x-mine') });

@@ -4,6 +4,7 @@
 //	http2 echo ADDRESS BYTES         sends noise and prints what came back
 //	http2 many ADDRESS COUNT         so many requests at once
 //	http2 lines ADDRESS COUNT        line by line, each once the last has come back
+//	http2 late ADDRESS BYTES         reads the whole answer, and sends noise after that
 //	http2 trailers ADDRESS           prints headers and trailers of the answer
 //	http2 cancel ADDRESS             gives up in mid request
 //	http2 fate ADDRESS               prints how reading the answer ends
@@ -234,6 +235,25 @@ func lines(address string, count int) {
 	say(result{"lines": count, "rest": len(rest)})
 }
 
+func late(address string, bytes int) {
+	reader, writer := io.Pipe()
+	response, err := post(context.Background(), address, reader)
+	if err != nil {
+		fail(err)
+	}
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		fail(err)
+	}
+	if _, err := io.Copy(writer, newNoise(bytes)); err != nil {
+		fail(err)
+	}
+	writer.Close()
+	say(result{"body": string(body)})
+	// The connection goes with the process: what was sent is to be read first.
+	io.Copy(io.Discard, os.Stdin)
+}
+
 func trailers(address string) {
 	response, err := post(context.Background(), address, strings.NewReader("body"))
 	if err != nil {
@@ -298,6 +318,8 @@ func main() {
 		many(os.Args[2], number())
 	case "lines":
 		lines(os.Args[2], number())
+	case "late":
+		late(os.Args[2], number())
 	case "trailers":
 		trailers(os.Args[2])
 	case "cancel":
