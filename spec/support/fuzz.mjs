@@ -4,8 +4,8 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 
 /**
- * Runs spec/fuzz, and what is named *.fuzz.spec elsewhere, for longer than `npm test` does:
- * `npm run fuzz -- --rounds 5000`, or replays what failed:
+ * Runs spec/fuzz, and what is named *.fuzz.spec elsewhere, for so many rounds, or as many as `npm test` runs of a test if
+ * these are more: `npm run fuzz -- --rounds 50000`. Or replays what failed:
  * `npm run fuzz -- --seed 7 --rounds 1 -t 'the name of the test'`. Specs read both through random.ts.
  */
 
