@@ -189,6 +189,14 @@ const floods: readonly Http2Attack[] = [
     ...tooMuch,
   },
   {
+    name: 'DATA of padding',
+    body: join(
+      open(1),
+      many(enough, () => frame(frameType.DATA, frameFlag.PADDED, 1, new Uint8Array(1))),
+    ),
+    ...tooMuch,
+  },
+  {
     name: 'PRIORITY',
     body: many(enough, () => frame(frameType.PRIORITY, 0, 1, new Uint8Array(5))),
     loop: true,
@@ -202,6 +210,7 @@ const floods: readonly Http2Attack[] = [
     ...tooMuch,
   },
   { name: 'credit by the byte', body: many(enough, () => credit(0, 1)), loop: true, ...tooMuch },
+  { name: 'credit for nothing', body: many(enough, () => credit(0, 64)), loop: true, ...tooMuch },
 ];
 
 function repeated(count: number, fields: readonly string[]): string[] {
