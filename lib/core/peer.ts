@@ -97,11 +97,11 @@ export class Peer {
       return null;
     }
     if (StreamError.is(headers)) {
-      this.#refuse(id, reasonOf(headers), headers.message, 'error');
+      this.#refuse(id, reasonOf(headers), headers.message);
     } else if (takesNone || this.#openStreams >= limits.maxStreams) {
-      this.#refuse(id, 'refused', 'no more streams are taken', 'refusal');
+      this.#refuse(id, 'refused', 'no more streams are taken');
     } else if (backlog.size >= limits.backlog) {
-      this.#refuse(id, 'refused', 'too many streams wait to be accepted', 'refusal');
+      this.#refuse(id, 'refused', 'too many streams wait to be accepted');
     } else {
       const stream = new CoreStream(this.#host, id, 'remote', headers, urgency, this.streamWindow);
       this.#openStreams++;
@@ -289,8 +289,8 @@ export class Peer {
     this.#lateFrames = Math.min(this.#lateFrames + lateFramesPerStream, mostLateFrames);
   }
 
-  #refuse(id: number, code: Reason, reason: string, fault: Fault): void {
-    this.fault(fault);
+  #refuse(id: number, code: Reason, reason: string): void {
+    this.fault(code === 'refused' ? 'refusal' : 'error');
     this.#tombstones.add(id, this.#host.now());
     this.#expectLate();
     this.#host.sendRefusalOf(id, code, reason, noHeaders);

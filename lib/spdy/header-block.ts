@@ -50,6 +50,8 @@ const nameChars: Uint8Array = new Uint8Array(256).fill(1, 0x21, 0x7f).fill(0, 0x
 export class HeaderBlockDecoder {
   readonly #inflate: Inflate = new Inflate(spdyDictionary);
   readonly #limits: HeaderBlockLimits;
+  /** How long the last block is unpacked. */
+  unpackedBytes = 0;
 
   constructor(limits: Partial<HeaderBlockLimits> = {}) {
     this.#limits = { ...headerBlockLimits, ...limits };
@@ -61,11 +63,9 @@ export class HeaderBlockDecoder {
    * and every later call throws it again.
    */
   decode(block: Uint8Array, streamId: number): string[] | StreamError {
-    return readHeaderList(
-      this.#inflate.inflate(block, this.#limits.maxHeaderListBytes),
-      streamId,
-      this.#limits,
-    );
+    const unpacked = this.#inflate.inflate(block, this.#limits.maxHeaderListBytes);
+    this.unpackedBytes = unpacked.length;
+    return readHeaderList(unpacked, streamId, this.#limits);
   }
 
   /** For a block that nobody wants: keeps the zlib state in step, and throws as `decode` does. */

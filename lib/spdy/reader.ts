@@ -41,11 +41,16 @@ import {
   WINDOW_UPDATE_BYTES,
 } from './frames.js';
 import { HeaderBlockDecoder } from './header-block.js';
+import { HeldHeaders, sizeOf } from './held-headers.js';
 import { FRAME_DATA, isOneWay, withOptions } from './options.js';
 import type { SpdyWire } from './wire.js';
 
 /** Credit in smaller pieces is a fault, unless the peer's window is that small itself. */
 const tinyCredit = 64;
+
+/** A block that unpacks to so many times its size costs us what it does not cost the peer: a fault for each of these. */
+const heavyBytes = 16 * 1024;
+const heavyTimes = 32;
 
 /**
  * What the peer's frames mean to the session. Header blocks are unpacked before anything else is looked at, since those
@@ -55,6 +60,7 @@ export class SpdyReader implements SpdyHandler {
   readonly #session: Session;
   readonly #wire: SpdyWire;
   readonly #blocks: HeaderBlockDecoder;
+  readonly #held: HeldHeaders;
   /** From HEADERS frames, until it shows what they belong to: a refusal, an answer or an end. */
   readonly #further: WeakMap<CoreStream, StreamHeaders> = new WeakMap();
   /** Streams that only we send on, and that the peer has answered. */
@@ -67,19 +73,22 @@ export class SpdyReader implements SpdyHandler {
     this.#session = session;
     this.#wire = wire;
     this.#blocks = new HeaderBlockDecoder(session.limits);
+    this.#held = new HeldHeaders(session);
   }
 
   synStream(id: number, associatedTo: number, priority: number, flags: number, block: Uint8Array): void {
     this.#seen(FRAME_SYN_STREAM, flags, id, SYN_STREAM_HEAD_BYTES + block.byteLength);
     const { peer, limits, backlog } = this.#session;
-    const flat = withOptions(this.#blocks.decode(block, id), associatedTo, flags);
+    const flat = withOptions(this.#decode(block, id), associatedTo, flags);
+    const bytes = this.#blocks.unpackedBytes;
     if (id <= peer.lastId && id % 2 === peer.lastId % 2) {
       this.#reused(id);
       return;
     }
     const headers = StreamError.is(flat) ? flat : fromPeer(flat, limits);
-    const stream = peer.opened(id, headers, priority);
+    const stream = peer.opened(id, this.#held.hasRoom(bytes) ? headers : tooMuchHeld(id), priority);
     if (stream === null) return;
+    this.#held.hold(stream, bytes);
     // Whoever observes hears of the stream before its end, which may be the last of it.
     this.#session.tell('accept', stream);
     if ((flags & FLAG_UNIDIRECTIONAL) !== 0) mute(stream);
@@ -120,8 +129,9 @@ export class SpdyReader implements SpdyHandler {
     } else {
       if (this.#further.has(stream)) this.#session.peer.fault('useless');
       const all = this.#withFurther(stream, headers);
-      if ([...all].length > this.#session.limits.maxHeaders) {
-        const message = `stream ${id}: the peer sent more than ${this.#session.limits.maxHeaders} headers`;
+      const wrong = this.#excess(stream, all);
+      if (wrong !== null) {
+        const message = `stream ${id}: the peer sent more than ${wrong}`;
         this.#session.peer.broke(stream, new StreamError('limit', message, { streamId: id, remote: true }));
         return;
       }
@@ -255,9 +265,31 @@ export class SpdyReader implements SpdyHandler {
     if (this.#session.frames !== null) this.#wire.tell('in', type, flags, id, size - FRAME_HEADER_BYTES);
   }
 
-  #unpack(block: Uint8Array, id: number): StreamHeaders | StreamError {
+  #decode(block: Uint8Array, id: number): string[] | StreamError {
     const flat = this.#blocks.decode(block, id);
+    let { unpackedBytes } = this.#blocks;
+    const isHeavy = unpackedBytes > heavyTimes * block.byteLength;
+    for (; isHeavy && unpackedBytes > heavyBytes; unpackedBytes -= heavyBytes) {
+      this.#session.peer.fault('useless');
+    }
+    return flat;
+  }
+
+  #unpack(block: Uint8Array, id: number): StreamHeaders | StreamError {
+    const flat = this.#decode(block, id);
     return StreamError.is(flat) ? flat : fromPeer(flat, this.#session.limits);
+  }
+
+  /** What is too much about all that HEADERS have said of a stream; null if nothing is. */
+  #excess(stream: CoreStream, all: StreamHeaders): string | null {
+    const { maxHeaders, maxHeaderListBytes } = this.#session.limits;
+    if ([...all].length > maxHeaders) return `${maxHeaders} headers`;
+    const bytes = sizeOf(all);
+    if (bytes > maxHeaderListBytes) return `${maxHeaderListBytes} bytes of headers`;
+    const opening = stream.origin === 'remote' ? sizeOf(stream.headers) : 0;
+    return this.#held.hold(stream, opening + bytes)
+      ? null
+      : 'there is room for in the headers of all streams';
   }
 
   /** The stream of a frame; null if it is over, or never was: the peer is told of the latter. */
@@ -306,6 +338,11 @@ export class SpdyReader implements SpdyHandler {
     this.#further.delete(stream);
     return toHeaders([...before, ...headers]);
   }
+}
+
+function tooMuchHeld(streamId: number): StreamError {
+  const message = `stream ${streamId}: the headers of those that are open leave no room for its own`;
+  return new StreamError('refused', message, { streamId, reset: 'refused' });
 }
 
 /** The peer alone sends: what there is to send has ended, and the stream is over once all of it is read. */

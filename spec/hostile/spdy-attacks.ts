@@ -1,5 +1,5 @@
 /** What a peer can do to a SPDY server, as the bytes that it sends. */
-import { deflateSync, constants as zlib } from 'node:zlib';
+import { deflateRawSync, deflateSync, constants as zlib } from 'node:zlib';
 import { writeSynStreamHead } from '../../lib/spdy/codec.js';
 import { SPDY_DICTIONARY_ID, spdyDictionary } from '../../lib/spdy/dictionary.js';
 import { HeaderBlockEncoder, StoredDeflate } from '../../lib/spdy/header-block.js';
@@ -63,6 +63,26 @@ function deflated(content: Uint8Array, dictionary?: Uint8Array): Uint8Array {
   return new Uint8Array(
     deflateSync(content, dictionary === undefined ? options : { ...options, dictionary }),
   );
+}
+
+/** Streams with 64 KiB of the same headers each, in a hundred bytes or so; what is no UTF-8 makes two bytes of each. */
+function heavy(path: string, count: number, flags: number): Uint8Array {
+  const header = (name: string, value: Uint8Array): Uint8Array =>
+    join(words(name.length), ascii(name), words(value.byteLength), value);
+  const long = join(Uint8Array.of(0xff), repeat(ascii('x'), 15_900));
+  const plain = join(
+    words(5),
+    header(':path', ascii(path)),
+    ...[...'abcd'].map((name) => header(name, long)),
+  );
+  // Behind the first one, each has the end of the one before it as its history.
+  const history = { dictionary: plain.subarray(-32 * KiB), finishFlush: zlib.Z_SYNC_FLUSH, level: 9 };
+  const blocks = [deflated(plain, spdyDictionary), new Uint8Array(deflateRawSync(plain, history))] as const;
+  return many(count, (index) => {
+    const frame = rawSynStream(clientId(index), blocks[index === 0 ? 0 : 1]);
+    frame[4] = flags;
+    return frame;
+  });
 }
 
 const ascii = (text: string): Uint8Array => new TextEncoder().encode(text);
@@ -227,6 +247,8 @@ const floods: readonly Attack[] = [
     loop: true,
     ...tooMuch,
   },
+  { name: 'streams with long headers in few bytes', body: heavy('/ignore', 3000, 0), ...tooMuch },
+  { name: 'the same, over at once', body: heavy('/echo', 5000, 1), ...tooMuch },
   { name: 'rapid resets', body: churn('', (id) => rst(id)), ...tooMuch },
   { name: 'rapid resets of streams that give', body: churn('/give', (id) => rst(id)), ...tooMuch },
   { name: 'streams, and no answer is read', body: opened('/ignore', 12_000), reads: false, ...tooMuch },

@@ -280,6 +280,50 @@ describe('HEADERS', () => {
   });
 });
 
+describe('the headers of open streams', () => {
+  const long = (index: number): [string, string][] => [
+    [`x-${index}`, 'x'.repeat(7500)],
+    ['x-more', 'y'.repeat(7500)],
+  ];
+
+  it('that are long are bounded for the connection: more of them are refused, to be tried later', async () => {
+    const peer = new ScriptedPeer('server');
+    const taken: Stream[] = [];
+    peer.provider.accept$.subscribe({ next: (stream) => taken.push(stream), error: () => {} });
+    await peer.say(many(200, (index) => peer.synStream(1 + 2 * index, long(index))));
+    expect(taken.length).toBe(139);
+    expect(peer.all('RST_STREAM').map(({ value }) => value)).toEqual(new Array(61).fill(3));
+    // Short ones are not in their way, and when one is over there is room again.
+    await peer.say(peer.synStream(1001, [['x-short', 'x'.repeat(1000)]]), peer.synStream(1003, long(0)));
+    expect(peer.all('RST_STREAM', 1001)).toEqual([]);
+    expect(peer.all('RST_STREAM', 1003)).toMatchObject([{ value: 3 }]);
+    taken[0]?.reset();
+    await peer.say(peer.synStream(1005, long(0)));
+    expect(peer.all('RST_STREAM', 1005)).toEqual([]);
+  });
+
+  it('count while these wait to be accepted, even if they are over by then', async () => {
+    const peer = new ScriptedPeer('server', { limits: { backlog: 200 } });
+    await peer.say(many(200, (index) => peer.synStream(1 + 2 * index, long(index), 3)));
+    expect([peer.provider.streams.size, peer.all('RST_STREAM').length]).toEqual([0, 61]);
+  });
+
+  it('are bounded with those of HEADERS frames', async () => {
+    const peer = new ScriptedPeer('server', { limits: { uselessBurst: 1000 } });
+    await peer.say(peer.synStream(1), peer.synStream(3));
+    const further = (id: number, count: number): Uint8Array[] =>
+      Array.from({ length: count }, (_, index) => peer.headers(id, long(index)));
+    await peer.say(...further(1, 4));
+    expect(peer.all('RST_STREAM')).toEqual([]);
+    await peer.say(...further(1, 1));
+    expect(peer.all('RST_STREAM')).toMatchObject([{ id: 1, value: 11 }]);
+    for (let id = 5; id < 85; id += 2) await peer.say(peer.synStream(id), ...further(id, 4));
+    // The first one still waits to be accepted.
+    expect(peer.all('RST_STREAM').length).toBe(8);
+    expect(peer.provider.streams.size).toBe(34);
+  });
+});
+
 it('the header block of an unknown stream is unpacked: blocks after it point back into it', async () => {
   const peer = new ScriptedPeer('server');
   const deflate = createDeflate({ dictionary: spdyDictionary, level: 9 });
