@@ -45,7 +45,7 @@ import { HeldHeaders, sizeOf } from './held-headers.js';
 import { FRAME_DATA, isOneWay, withOptions } from './options.js';
 import type { SpdyWire } from './wire.js';
 
-/** Credit in smaller pieces is a fault, unless the peer's window is that small itself. */
+/** Credit in smaller pieces is a fault, unless the peer's window is that small itself, and it is for what was sent. */
 const tinyCredit = 64;
 
 /** A block that unpacks to so many times its size costs us what it does not cost the peer: a fault for each of these. */
@@ -190,11 +190,12 @@ export class SpdyReader implements SpdyHandler {
     for (const { id, value } of entries) {
       if (id === SETTINGS_OF_OURS) this.#recognised();
       if (id === SETTINGS_MAX_CONCURRENT_STREAMS) transmitter.allowOpen(value);
-      if (id !== SETTINGS_INITIAL_WINDOW_SIZE || this.#wire.flowControl === 'off') continue;
+      if (id !== SETTINGS_INITIAL_WINDOW_SIZE) continue;
+      this.#tinyCredit = Math.min(tinyCredit, value >> 1);
+      if (this.#wire.flowControl === 'off') continue;
       if (value > MAX_WINDOW_BYTES) throw flowControl(`the peer set windows of ${value} bytes`);
       peer.keepsToWindows();
       peer.windows(value);
-      this.#tinyCredit = Math.min(tinyCredit, value >> 1);
     }
   }
 
@@ -210,10 +211,11 @@ export class SpdyReader implements SpdyHandler {
 
   windowUpdate(id: number, delta: number): void {
     this.#seen(FRAME_WINDOW_UPDATE, 0, id, WINDOW_UPDATE_BYTES);
-    if (this.#wire.flowControl === 'off') return;
     const { peer } = this.#session;
+    if (delta < tinyCredit && (delta < this.#tinyCredit || !this.#wire.returned(delta)))
+      peer.fault('useless');
+    if (this.#wire.flowControl === 'off') return;
     peer.keepsToWindows();
-    if (delta < this.#tinyCredit) peer.fault('useless');
     if (id === 0) {
       if (delta === 0) throw flowControl('the peer sent a WINDOW_UPDATE of 0 for the connection');
       peer.connectionCredit(delta);

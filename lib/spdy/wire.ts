@@ -60,6 +60,8 @@ import { SpdyReader } from './reader.js';
 const utf8: TextEncoder = new TextEncoder();
 /** The zlib header with its dictionary, two heads of stored blocks, the number of headers. */
 const blockOverheadBytes: number = 6 + 2 * 5 + 4;
+/** Who gives credit in small pieces has small windows: more than this is never on its way to it. */
+const mostReturnable: number = 16 * 1024;
 
 /** SPDY/3.1's side of a session: what the engine decides, in frames that Go's spdystream takes too. */
 export class SpdyWire implements Wire {
@@ -74,6 +76,8 @@ export class SpdyWire implements Wire {
   readonly #session: Session;
   readonly #parser: SpdyParser;
   readonly #encoder: HeaderBlockEncoder;
+  /** Credit in small pieces that can follow from what was sent: each byte is returned to its stream, and to all. */
+  #returnable = 0;
 
   constructor(session: Session, flowControl: FlowControl) {
     this.#session = session;
@@ -171,6 +175,7 @@ export class SpdyWire implements Wire {
     const flags = end ? FLAG_FIN : 0;
     const at = this.#writer.reserve(FRAME_HEADER_BYTES);
     writeDataHeader(this.#writer.slab, at, stream.id, bytes, flags);
+    this.#returnable = Math.min(this.#returnable + 2 * bytes, mostReturnable);
     this.tell('out', FRAME_DATA, flags, stream.id, bytes);
   }
 
@@ -213,6 +218,13 @@ export class SpdyWire implements Wire {
   goAway(lastId: number, error: StreamError | null): void {
     const at = this.#reserve(GOAWAY_BYTES, FRAME_GOAWAY, 0, 0);
     writeGoAway(this.#writer.slab, at, lastId, goAwayStatus(error));
+  }
+
+  /** Whether so small a piece of credit can be for data that was sent. Each byte counts once. */
+  returned(bytes: number): boolean {
+    if (bytes > this.#returnable) return false;
+    this.#returnable -= bytes;
+    return true;
   }
 
   /** Shows a frame to whoever observes; `length` is that of its content. */

@@ -231,6 +231,20 @@ const floods: readonly Attack[] = [
     ...tooMuch,
   },
   { name: 'tiny credit', head: first(), body: repeat(windowUpdate(1, 1), 5000), loop: true, ...tooMuch },
+  {
+    name: 'tiny credit, by a peer that says its windows are as small',
+    head: join(initialWindow(1), first()),
+    body: repeat(windowUpdate(1, 1), 5000),
+    loop: true,
+    ...tooMuch,
+  },
+  {
+    name: 'tiny credit for the connection, likewise',
+    head: initialWindow(1),
+    body: repeat(windowUpdate(0, 1), 5000),
+    loop: true,
+    ...tooMuch,
+  },
   { name: 'credit of 0', head: first(), body: repeat(windowUpdate(1, 0), 5000), loop: true, ...tooMuch },
   { name: 'RST_STREAM for unknown streams', body: repeat(rst(99), 5000), loop: true, ...tooMuch },
   {

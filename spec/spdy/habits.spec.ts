@@ -223,6 +223,23 @@ describe('Go gives no credit', () => {
     expect(peer.all('WINDOW_UPDATE', 1).map(({ value }) => value)).toEqual([128 * KiB]);
   });
 
+  it.each(['auto', 'on', 'off'] as const)(
+    'and credit in tiny pieces is for what was sent, or useless (%s)',
+    async (flowControl) => {
+      const peer = new ScriptedPeer('client', { flowControl });
+      const stream = peer.provider.newStream();
+      await peer.say(initialWindow(8), peer.synReply(1));
+      for (let count = 0; count < 200; count++) {
+        void stream.write(new Uint8Array(4));
+        await peer.say(windowUpdate(1, 4), windowUpdate(0, 4));
+      }
+      await settled();
+      expect([peer.bytes(1), stream.state]).toEqual([800, 'open']);
+      await peer.say(many(200, () => windowUpdate(1, 4)));
+      await expect(peer.provider.closed).rejects.toMatchObject({ code: 'limit' });
+    },
+  );
+
   it('but one that shows windows is held to ours', async () => {
     const peer = new ScriptedPeer('server');
     await peer.say(initialWindow(64 * KiB), peer.synStream(1), peer.synStream(3));
