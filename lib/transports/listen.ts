@@ -86,6 +86,10 @@ function bound(server: Server, target: Address, address: string): Promise<void> 
   });
 }
 
+function peerOf({ remoteAddress, remotePort }: Socket): string {
+  return `${remoteAddress}:${remotePort}`;
+}
+
 class NodeListener implements Listener {
   readonly address: string;
   readonly providers: Set<Provider> = new Set();
@@ -97,7 +101,8 @@ class NodeListener implements Listener {
   readonly #closed: Deferred<void> = new Deferred();
   /** Connections that have not said what they speak. */
   readonly #undecided: Set<Socket> = new Set();
-  readonly #handshaking: Set<Socket> = new Set();
+  /** Those of TLS by their peers: what is secure is another socket. */
+  readonly #handshaking: Map<string, Socket> = new Map();
   #closing = false;
 
   constructor(server: Server, target: Address, protocols: readonly Protocol[], options: NodeOptions) {
@@ -112,7 +117,10 @@ class NodeListener implements Listener {
       this.#take(socket),
     );
     server.on('tlsClientError', (_error, socket) => socket.destroy());
-    if (target.kind === 'tls') server.on('connection', (socket: Socket) => this.#handshake(server, socket));
+    if (target.kind === 'tls') {
+      server.on('connection', (socket: Socket) => this.#handshake(socket));
+      server.on('secureConnection', (socket: Socket) => this.#handshaking.delete(peerOf(socket)));
+    }
     server.on('error', (cause) => {
       const message = `${this.address} is not listened on any more: ${cause.message}`;
       this.#backlog.fail(new StreamError('closed', message, { cause }));
@@ -141,7 +149,7 @@ class NodeListener implements Listener {
     if (!this.#closing) {
       this.#closing = true;
       this.#server.close();
-      for (const socket of [...this.#undecided, ...this.#handshaking]) socket.destroy();
+      for (const socket of [...this.#undecided, ...this.#handshaking.values()]) socket.destroy();
     }
     await Promise.all([...this.providers].map((provider) => provider.close().catch(() => {})));
     await this.#closed.promise;
@@ -160,17 +168,13 @@ class NodeListener implements Listener {
   }
 
   /** Keeps a TLS connection in sight until its handshake is over, so that `close()` need not wait for it. */
-  #handshake(server: Server, socket: Socket): void {
-    this.#handshaking.add(socket);
-    const over = (): void => {
-      this.#handshaking.delete(socket);
-      server.off('secureConnection', secured);
-    };
-    const secured = (secure: TLSSocket): void => {
-      if (secure.remotePort === socket.remotePort && secure.remoteAddress === socket.remoteAddress) over();
-    };
-    server.on('secureConnection', secured);
-    socket.once('close', over);
+  #handshake(socket: Socket): void {
+    const peer = peerOf(socket);
+    this.#handshaking.set(peer, socket);
+    socket.once('close', () => {
+      // Another one may come from the same port meanwhile.
+      if (this.#handshaking.get(peer) === socket) this.#handshaking.delete(peer);
+    });
   }
 
   #take(socket: Socket): void {

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { type AddressInfo, connect as connectNet, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createServer as createTlsServer, type TLSSocket } from 'node:tls';
+import tls from 'node:tls';
 import { firstValueFrom } from 'rxjs';
 import { http2, type Protocol, type Provider, pullMap, spdy } from 'rxmux';
 import { connect, framer, listen } from 'rxmux/node';
@@ -116,14 +116,14 @@ describe('connect() and listen()', () => {
     ['a name', 'localhost', {}, 'localhost'],
     ['an IP address', '127.0.0.1', {}, false],
     ['what was asked for', 'localhost', { servername: 'example.org' }, 'example.org'],
-  ])('the server of TLS is told %s', async (_what, host, tls, told) => {
+  ])('the server of TLS is told %s', async (_what, host, options, told) => {
     const identity = selfSigned('localhost');
-    const server = createTlsServer(identity).listen(0, '127.0.0.1');
+    const server = tls.createServer(identity).listen(0, '127.0.0.1');
     await once(server, 'listening');
     const { port } = server.address() as AddressInfo;
-    const secured = once(server, 'secureConnection') as Promise<[TLSSocket & { servername: unknown }]>;
+    const secured = once(server, 'secureConnection') as Promise<[tls.TLSSocket & { servername: unknown }]>;
     const client = await connect(`tls://${host}:${port}`, framer, {
-      tls: { rejectUnauthorized: false, ...tls },
+      tls: { rejectUnauthorized: false, ...options },
     });
     const [socket] = await secured;
     expect(socket.servername).toBe(told);
@@ -156,6 +156,23 @@ describe('connect() and listen()', () => {
       silent.destroy();
     },
   );
+
+  test('TLS handshakes under way add no listeners to the server, and close() waits for none of them', async () => {
+    const making = jest.spyOn(tls, 'createServer');
+    const listener = await listen('tls://127.0.0.1:0', framer, { tls: selfSigned('localhost') });
+    const server = making.mock.results[0]?.value as tls.Server;
+    making.mockRestore();
+    const listeners = server.listenerCount('secureConnection');
+    const port = Number(new URL(listener.address).port);
+    let taken = 0;
+    server.on('connection', () => taken++);
+    const silent = Array.from({ length: 20 }, () => connectNet(port, '127.0.0.1').resume());
+    const gone = silent.map((socket) => once(socket, 'close'));
+    while (taken < silent.length) await turn();
+    expect(server.listenerCount('secureConnection')).toBe(listeners);
+    await listener.close();
+    await Promise.all(gone);
+  });
 
   test('a server that never finishes its TLS handshake is given up', async () => {
     await using listener = await listen('tcp://127.0.0.1:0', framer, { limits: { handshakeMs: 300 } });
