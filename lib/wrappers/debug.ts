@@ -33,7 +33,7 @@ export function debug(options: DebugOptions = {}): ProviderOperator {
     provider.closed.then(
       () => log(`${prefix} closed`),
       (error: unknown) => {
-        log(`${prefix} lost: ${redact(error instanceof Error ? error.message : String(error))}`);
+        log(`${prefix} lost: ${quoted(redact(error instanceof Error ? error.message : String(error)))}`);
       },
     );
     return provider;
@@ -84,7 +84,12 @@ function frameLine({ direction, name, streamId, length, flags }: FrameEvent): st
 
 /** What a peer says must not be able to write a line of its own, or to a terminal. */
 function quoted(text: string): string {
-  return /^[\w ./:;,=?&@%+*#[\]()-]*$/.test(text) ? text : JSON.stringify(text);
+  if (/^[\w ./:;,=?&@%+*#[\]()-]*$/.test(text)) return text;
+  // Terminals take the second set of control characters for escapes too.
+  return JSON.stringify(text).replace(
+    /[\x7f-\x9f\u2028\u2029]/g,
+    (control) => `\\u${control.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
 }
 
 const colors = [36, 33, 35, 32, 34] as const;

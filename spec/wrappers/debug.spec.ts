@@ -1,4 +1,4 @@
-import { debug } from 'rxmux';
+import { debug, http2, memoryPair } from 'rxmux';
 import { echo, finish, next, textOf, two } from './ends.js';
 
 describe('debug', () => {
@@ -46,6 +46,24 @@ describe('debug', () => {
     await next(server);
     await finish(client, server);
     expect(lines[0]).toContain('name: "a\\u001b[31mred"');
+  });
+
+  it('lets no peer write lines of its own by what it says at the end', async () => {
+    const [near, far] = memoryPair();
+    const client = http2(near, { role: 'client' });
+    const lines: string[] = [];
+    client.pipe(debug({ log: (line) => lines.push(line) }));
+    far.start({ onData: () => {}, onEnd: () => {}, onDrain: () => {}, onClose: () => {} });
+    const said = Buffer.from('bye\nhttp2 client accept#1\x1b[2J\x9b2J');
+    // RFC 9113, sections 6.5 and 6.8: SETTINGS, and GOAWAY with an error and a text.
+    far.write([Buffer.from('000000040000000000', 'hex')]);
+    far.write([Buffer.from([0, 0, 8 + said.byteLength, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2]), said]);
+    await expect(client.closed).rejects.toMatchObject({ remote: true });
+    await Promise.resolve();
+    expect(lines.at(-1)).toMatch(
+      /^http2 client lost: ".*bye\\nhttp2 client accept#1\\u001b\[2J\\u009b2J.*"$/,
+    );
+    far.destroy();
   });
 
   it.each([
