@@ -43,7 +43,7 @@ class StreamDuplex extends Duplex {
   #start(): void {
     this.#reading ??= this.#stream.data$.subscribe({
       next: (chunk) => {
-        if (this.#idleMs > 0) this.#touch();
+        this.#touch();
         if (!this.push(chunk)) this.#held = hold();
       },
       error: (error) => this.destroy(error),
@@ -55,8 +55,12 @@ class StreamDuplex extends Duplex {
   }
 
   override _write(chunk: Buffer, _encoding: string, done: (error?: Error | null) => void): void {
+    this.#touch();
     this.#stream.write(new Uint8Array(chunk.buffer, chunk.byteOffset, chunk.byteLength)).then(
-      () => done(),
+      () => {
+        this.#touch();
+        done();
+      },
       (error) => this.#refused(error, done),
     );
   }

@@ -1,6 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto';
+import { once } from 'node:events';
 import http from 'node:http';
-import { type AddressInfo, connect as connectNet, createServer } from 'node:net';
+import { type AddressInfo, connect as connectNet, createServer, type Socket } from 'node:net';
 import { type Duplex, PassThrough, Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import tls from 'node:tls';
@@ -135,6 +136,31 @@ describe('toDuplex()', () => {
       // A window, and what Node's own streams keep at either end.
       expect(taken).toBeLessThan(262_144 + 6 * 65_536);
       source.destroy();
+    });
+  });
+
+  test('setTimeout() tells of a time in which nothing is read or written', async () => {
+    const echo = (stream: Stream): void => void stream.send(stream.data$);
+    await withPair(echo, async (client) => {
+      const duplex = toDuplex(client.newStream()) as Socket;
+      const written = (): Promise<void> => new Promise((resolve) => duplex.write('x', () => resolve()));
+      let timeouts = 0;
+      jest.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+      try {
+        duplex.setTimeout(100).on('timeout', () => timeouts++);
+        for (let times = 0; times < 5; times++) {
+          jest.advanceTimersByTime(60);
+          await written();
+        }
+        expect(timeouts).toBe(0);
+        duplex.resume();
+        await once(duplex, 'data');
+        jest.advanceTimersByTime(100);
+        expect(timeouts).toBe(1);
+        duplex.destroy();
+      } finally {
+        jest.useRealTimers();
+      }
     });
   });
 
