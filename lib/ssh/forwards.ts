@@ -3,7 +3,7 @@ import type { Stream } from '../api.js';
 import { StreamError } from '../core/errors.js';
 import { hold } from '../core/hold.js';
 import type { Session } from '../core/session.js';
-import { encodeFields, type Field, type PayloadReader } from './codec.js';
+import { encodeFields, type Field, type PayloadReader, readUint32 } from './codec.js';
 import type { SshWire } from './wire.js';
 
 /** Where a server is to listen for us: on TCP, port 0 being any, or on a unix socket of its machine. */
@@ -32,8 +32,8 @@ const maxSocketPathBytes = 107;
 export class Forwards {
   readonly #session: Session;
   readonly #wire: SshWire;
-  /** What we asked a server for: ports as text, and paths. */
-  readonly #wanted: Set<string> = new Set();
+  /** What we asked a server for: ports as text, on how many addresses, and paths. */
+  readonly #wanted: Map<string, number> = new Map();
   /** What we listen on for a client. */
   readonly #servers: Map<string, Server> = new Map();
   /** Servers that do not listen yet. */
@@ -62,31 +62,44 @@ export class Forwards {
     const fields = (port: number): Field[] =>
       'path' in target ? [target.path] : [target.host ?? 'localhost', port];
     const asked = 'path' in target ? 0 : target.port;
-    const answer = await this.#ask(names[kind], fields(asked));
-    const port =
-      asked === 0 && answer.byteLength >= 4
-        ? new DataView(answer.buffer, answer.byteOffset).getUint32(0)
-        : asked;
-    const key = 'path' in target ? target.path : String(port);
-    this.#wanted.add(key);
+    let port = asked;
+    const key = (): string => ('path' in target ? target.path : String(port));
+    // The first connection may come right behind the answer.
+    await this.#ask(names[kind], fields(asked), (answer) => {
+      if (asked === 0 && answer.byteLength >= 4) port = readUint32(answer, 0);
+      this.#want(key(), 1);
+    });
+    let isOpen = true;
     return {
       port,
       close: async () => {
-        if (!this.#wanted.delete(key)) return;
+        if (!isOpen) return;
+        isOpen = false;
+        this.#want(key(), -1);
         await this.#ask(cancelNames[kind], fields(port));
       },
     };
   }
 
-  #ask(name: string, fields: readonly Field[]): Promise<Uint8Array> {
+  #want(key: string, more: number): void {
+    const count = (this.#wanted.get(key) ?? 0) + more;
+    if (count === 0) this.#wanted.delete(key);
+    else this.#wanted.set(key, count);
+  }
+
+  #ask(name: string, fields: readonly Field[], granted?: (answer: Uint8Array) => void): Promise<void> {
     return new Promise((resolve, reject) => {
       const { closed, ending } = this.#session;
       if (ending.isOver) reject(new StreamError('closed', 'the connection is closed'));
       closed.then(() => reject(new StreamError('closed', 'the connection is closed')), reject);
       this.#wire.globalRequest(name, fields, (data) => {
-        if (data !== null) resolve(data);
-        else
-          reject(new StreamError('refused', `the peer refused ${name}`, { remote: true, reset: 'refused' }));
+        if (data === null) {
+          const message = `the peer refused ${name}`;
+          reject(new StreamError('refused', message, { remote: true, reset: 'refused' }));
+          return;
+        }
+        granted?.(data);
+        resolve();
       });
     });
   }

@@ -1,4 +1,6 @@
 import { createHash } from 'node:crypto';
+import { once } from 'node:events';
+import { connect as dial } from 'node:net';
 import { firstValueFrom, lastValueFrom } from 'rxjs';
 import {
   type Limits,
@@ -497,6 +499,43 @@ describe('forwarding', () => {
     await expect(forward(client, { port: 0 })).rejects.toMatchObject({ code: 'refused' });
     await first.close();
     await forward(client, { port: 0 });
+  });
+
+  const forwarding = (): Ends => {
+    const serve: SshOptions = { serve: ['forwarded-tcpip'] };
+    return pair({ client: serve, server: serve });
+  };
+
+  it('takes a connection that comes right behind the answer', async () => {
+    const { client, server } = forwarding();
+    const first = await forward(client, { port: 0 });
+    const { port } = first;
+    await first.close();
+    let opened: Stream | undefined;
+    server.frames$.subscribe(({ direction, name }) => {
+      if (direction !== 'out' || name !== 'REQUEST_SUCCESS') return;
+      opened ??= server.newStream({ ':ssh': 'forwarded-tcpip', ':host': 'localhost', ':port': String(port) });
+    });
+    await forward(client, { port });
+    const stream = (await client.accept()) as Stream;
+    stream.accept();
+    await opened?.reply;
+    stream.reset();
+  });
+
+  it('listens on both addresses of a port, each until it is closed', async () => {
+    const { client } = forwarding();
+    client.accept$.subscribe({ next: (stream) => void stream.send(stream.data$), error: () => {} });
+    const four = await forward(client, { host: '127.0.0.1', port: 0 });
+    const six = await forward(client, { host: '::1', port: four.port });
+    await four.close();
+    const socket = dial({ host: '::1', port: six.port });
+    socket.end('hello');
+    expect((await all(socket)).toString()).toBe('hello');
+    await four.close();
+    await six.close();
+    const [error] = (await once(dial({ host: '::1', port: six.port }), 'error')) as [{ code: string }];
+    expect(error.code).toBe('ECONNREFUSED');
   });
 
   it('a server opens nothing that nobody asked for', async () => {
