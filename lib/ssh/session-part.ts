@@ -54,16 +54,43 @@ export function sessionOf(stream: Stream): SshSession {
   throw new TypeError(`${stream.label} is no session of SSH: it has no standard error, terminal or signals`);
 }
 
-/** Whoever wants to read standard error can come late. */
+const firstKeptBytes = 1024;
+
+/**
+ * Whoever wants to read standard error can come late. What comes before has its credit back at once, since few commands
+ * have a reader for it, and is copied, since the memory that it came in is that of much else.
+ */
 class SideInbox extends PacedQueue<Uint8Array> {
   readonly #host: SessionHost;
   readonly #streamId: number;
-  keptBytes = 0;
+  readonly #mostBytes: number;
+  #kept = new Uint8Array(0);
+  #keptBytes = 0;
+  /** Something was dropped: what follows it would look as if it followed what is kept. */
+  #isCut = false;
+  /** What was kept, on its way to the reader: it is not to be credited again. */
+  #credited: Uint8Array | null = null;
 
-  constructor(host: SessionHost, streamId: number) {
+  constructor(host: SessionHost, streamId: number, mostBytes: number) {
     super();
     this.#host = host;
     this.#streamId = streamId;
+    this.#mostBytes = mostBytes;
+  }
+
+  /** Bytes from the peer, already counted by the window. */
+  receive(chunk: Uint8Array): void {
+    if (this.hasReader) {
+      this.push(chunk);
+      return;
+    }
+    this.#keep(chunk);
+    this.#host.released(chunk.byteLength);
+  }
+
+  override end(): void {
+    this.#deliverKept();
+    super.end();
   }
 
   protected get what(): string {
@@ -75,22 +102,41 @@ class SideInbox extends PacedQueue<Uint8Array> {
   }
 
   protected override released(chunk: Uint8Array): void {
-    this.keptBytes -= chunk.byteLength;
-    this.#host.released(chunk.byteLength);
+    if (chunk === this.#credited) this.#credited = null;
+    else this.#host.released(chunk.byteLength);
   }
-
-  protected override abandoned(): void {
-    this.drop();
-  }
-
-  protected override attached(): void {}
 
   /** Nobody wants what is here. */
-  drop(): void {
-    const bytes = this.toArray().reduce((sum, chunk) => sum + chunk.byteLength, 0);
+  protected override abandoned(): void {
+    for (const chunk of this.toArray()) this.released(chunk);
     this.clear();
-    this.keptBytes -= bytes;
-    this.#host.released(bytes);
+  }
+
+  protected override attached(): void {
+    this.#isCut = false;
+    this.#deliverKept();
+  }
+
+  #keep(chunk: Uint8Array): void {
+    const room = this.#isCut ? 0 : this.#mostBytes - this.#keptBytes;
+    const bytes = Math.min(room, chunk.byteLength);
+    this.#isCut = bytes < chunk.byteLength;
+    const end = this.#keptBytes + bytes;
+    if (end > this.#kept.byteLength) {
+      const larger = new Uint8Array(Math.min(this.#mostBytes, Math.max(firstKeptBytes, 2 * end)));
+      larger.set(this.#kept.subarray(0, this.#keptBytes));
+      this.#kept = larger;
+    }
+    this.#kept.set(chunk.subarray(0, bytes), this.#keptBytes);
+    this.#keptBytes = end;
+  }
+
+  #deliverKept(): void {
+    if (this.#keptBytes === 0) return;
+    this.#credited = this.#kept.subarray(0, this.#keptBytes);
+    this.#kept = new Uint8Array(0);
+    this.#keptBytes = 0;
+    this.push(this.#credited);
   }
 }
 
@@ -146,7 +192,7 @@ export class SessionPart implements SshSession {
   }
 
   get #inbox(): SideInbox {
-    this.#side ??= new SideInbox(this.#host, this.#stream?.id ?? 0);
+    this.#side ??= new SideInbox(this.#host, this.#stream?.id ?? 0, this.#sideBytes);
     if (this.#sideOver) this.#side.end();
     return this.#side;
   }
@@ -201,15 +247,9 @@ export class SessionPart implements SshSession {
     this.#signals?.next(name);
   }
 
-  /** Bytes of standard error, counted against the window. They are dropped beyond what is kept for a late reader. */
+  /** Bytes of standard error, counted against the window. */
   received(chunk: Uint8Array): void {
-    const side = this.#inbox;
-    if (!side.hasReader && side.keptBytes + chunk.byteLength > this.#sideBytes) {
-      this.#host.released(chunk.byteLength);
-      return;
-    }
-    side.keptBytes += chunk.byteLength;
-    side.push(chunk);
+    this.#inbox.receive(chunk);
   }
 
   sideEnded(): void {

@@ -13,6 +13,7 @@ import {
 } from 'rxmux';
 import { forward, loginOf, type SshHostKey, type SshOptions, sessionOf, ssh } from 'rxmux/ssh';
 import { SshLink } from '../../lib/ssh/link.js';
+import { SessionPart } from '../../lib/ssh/session-part.js';
 import { trackPair } from '../support/leaks.js';
 import { keyPair, keys, trusting } from '../support/ssh.js';
 
@@ -246,6 +247,46 @@ describe('sessions between two ends of ours', () => {
     await b.closed;
     await a.end().catch(() => {});
     await a.closed;
+  });
+
+  it('go on when nobody reads standard error, of which the first 64 KiB are there for a late reader', async () => {
+    const ends = pair({ server: serve, limits: { windowBytes: 32_768 } });
+    const [a, b] = await linked(ends, { ':ssh': 'exec', ':command': 'x' });
+    const there = sessionOf(b);
+    const pieces = ['a', 'b', 'c', 'd'].map((letter) => letter.repeat(letter === 'd' ? 3000 : 30_000));
+    for (const piece of pieces) await there.writeStderr(piece);
+    await b.write('output');
+    expect(Buffer.from((await a.read()) as Uint8Array).toString()).toBe('output');
+    const heard: string[] = [];
+    const over = new Promise<void>((resolve) => {
+      sessionOf(a).stderr$.subscribe({
+        next: (chunk) => heard.push(Buffer.from(chunk).toString()),
+        complete: resolve,
+      });
+    });
+    await new Promise((resolve) => setImmediate(resolve));
+    await there.writeStderr(pieces[0] as string);
+    await b.end({ ':exit-status': '0' });
+    await over;
+    expect(heard.join('')).toBe(pieces.join('').slice(0, 65_536) + pieces[0]);
+    expect(a.stats.queuedIn).toBe(0);
+    await a.end().catch(() => {});
+  });
+
+  it('keep standard error in memory of its own, without holes, and credit every byte once', async () => {
+    const released: number[] = [];
+    const host = { resize: () => {}, signal: () => {}, side: () => {} };
+    const part = new SessionPart({ ...host, released: (bytes) => released.push(bytes) }, 8);
+    const read = new Uint8Array(65_536).fill(1);
+    for (const bytes of [5, 6, 1]) part.received(read.subarray(0, bytes));
+    expect(released).toEqual([5, 6, 1]);
+    const heard: Uint8Array[] = [];
+    part.stderr$.subscribe((chunk) => heard.push(chunk));
+    await Promise.resolve();
+    part.received(read.subarray(0, 3));
+    expect(heard.map(({ byteLength }) => byteLength)).toEqual([8, 3]);
+    expect(heard[0]?.buffer.byteLength).toBe(8);
+    expect(released).toEqual([5, 6, 1, 3]);
   });
 
   it('have it from the moment they are opened, through operators too', async () => {
