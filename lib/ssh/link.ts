@@ -74,8 +74,9 @@ export class SshLink implements Transport, PacketsOwner {
   #shipping = false;
   #loggedIn = false;
   #counted = false;
-  /** Bytes of the peer's since it began, or since a key exchange did, that must come to an end. */
+  /** Bytes of the peer's since it began, or since its part of a key exchange did, that must come to an end. */
   #unkeyedBytes = 0;
+  #peerKeying = false;
   #keyedBytes = 0;
   #keyedPackets = 0;
   #paused = false;
@@ -232,7 +233,6 @@ export class SshLink implements Transport, PacketsOwner {
 
   keying(byPeer: boolean): void {
     if (byPeer && this.#keyedBytes < fairRekeyBytes) this.#fault('settings');
-    this.#unkeyedBytes = 0;
     if (this.#paused) this.#raw.resume();
     const { handshakeMs } = this.#limits;
     this.#cancelKeying ??= this.after(handshakeMs, () => {
@@ -240,7 +240,14 @@ export class SshLink implements Transport, PacketsOwner {
     });
   }
 
+  /** What came before is data that the windows bound: the peer could not know of an exchange that we began. */
+  peerKeying(): void {
+    this.#peerKeying = true;
+    this.#unkeyedBytes = 0;
+  }
+
   keyed(): void {
+    this.#peerKeying = false;
     this.#cancelKeying?.();
     this.#cancelKeying = null;
     if (!this.#loggedIn) return;
@@ -296,7 +303,7 @@ export class SshLink implements Transport, PacketsOwner {
       return;
     }
     const bytes = chunk.byteLength;
-    if (!this.#loggedIn || this.#packets.isKeying) {
+    if (!this.#loggedIn || this.#peerKeying) {
       this.#unkeyedBytes += bytes;
       const { loginBytes, receiveBudgetBytes } = this.#limits;
       const most = this.#loggedIn ? loginBytes + receiveBudgetBytes : loginBytes;

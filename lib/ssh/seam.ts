@@ -56,6 +56,8 @@ export interface PacketsOwner {
   loggedIn(peerSoftware: string): void;
   /** A key exchange has begun; by us, or by the peer. */
   keying(byPeer: boolean): void;
+  /** The peer has begun its part of it: nothing else comes before the end (RFC 4253 §7.1). */
+  peerKeying(): void;
   keyed(): void;
   failed(error: SshError): void;
 }
@@ -398,6 +400,7 @@ export class Packets implements SocketOwner {
     }
     if (type === MSG_KEXINIT) {
       if (this.#protocol?._kexinit === undefined) this.#owner.keying(true);
+      this.#owner.peerKeying();
     } else if (!handled.has(type)) {
       this.#unimplemented();
       this.#owner.idleMessage(payload.byteLength);

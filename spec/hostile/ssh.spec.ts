@@ -7,6 +7,7 @@ import type { Limits } from 'rxmux';
 import { type Listener, listen, type Provider } from 'rxmux/node';
 import type { SshOptions } from 'rxmux/ssh';
 import * as wire from '../../lib/ssh/frames.js';
+import { SshLink } from '../../lib/ssh/link.js';
 import { RawPeer } from '../ssh/raw-peer.js';
 import { trackProvider } from '../support/leaks.js';
 import { keyPair, trustedSsh, trusting } from '../support/ssh.js';
@@ -275,6 +276,19 @@ describe('a hostile peer of SSH that is logged in', () => {
     }
     expect(count).toBeLessThan(2000);
     expect(await peer.fate()).toMatchObject({ code: 'limit' });
+  });
+
+  it('what was on its way when we asked for new keys is not taken for too much', async () => {
+    await begin({ windowBytes: 32 * KiB, receiveBudgetBytes: 64 * KiB, rekeyBytes: 64 * KiB });
+    const recipients: number[] = [];
+    for (let number = 0; number < 20; number++) recipients.push((await peer.open(number)).recipient);
+    const keyed = jest.spyOn(SshLink.prototype, 'keyed');
+    for (const recipient of recipients) peer.data(recipient, 32 * KiB);
+    await peer.settled();
+    expect(keyed).toHaveBeenCalled();
+    keyed.mockRestore();
+    const held = [...peer.server.streams.values()].reduce((sum, { stats }) => sum + stats.queuedIn, 0);
+    expect(held).toBe(20 * 32 * KiB);
   });
 
   it('changing keys again and again for nothing ends the connection', async () => {
