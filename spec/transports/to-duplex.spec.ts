@@ -145,7 +145,9 @@ describe('toDuplex()', () => {
       const duplex = toDuplex(client.newStream()) as Socket;
       const written = (): Promise<void> => new Promise((resolve) => duplex.write('x', () => resolve()));
       let timeouts = 0;
-      jest.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+      jest.useFakeTimers({
+        doNotFake: ['nextTick', 'performance', 'queueMicrotask', 'setImmediate', 'clearImmediate'],
+      });
       try {
         duplex.setTimeout(100).on('timeout', () => timeouts++);
         for (let times = 0; times < 5; times++) {
