@@ -29,7 +29,8 @@ export async function exec(
     else void feed(channels.stdin, running.stdin);
     void follow(channels.resize, running);
     const exitCode = await running.exited;
-    await Promise.all(outputs);
+    // Who does not want an output still wants to know how it ended.
+    await Promise.allSettled(outputs);
     await conclude(channels, exitStatus(exitCode));
   } catch (error) {
     await conclude(channels, failure(500, 'InternalError', messageOf(error)));
@@ -63,7 +64,7 @@ export class Container {
     // As the pod says, stdin is for one: what has been attached once is closed with it.
     if (channels.stdin !== undefined) void feed(channels.stdin, this.#process.stdin);
     void follow(channels.resize, this.#process);
-    await Promise.all(outputs);
+    await Promise.allSettled(outputs);
     // However the process has ended: its exit code is not told to who is attached, as with kubelets.
     await conclude(channels, exitStatus(0));
   }
@@ -129,7 +130,7 @@ async function follow(stream: Stream | undefined, process: Process): Promise<voi
 async function conclude(channels: Channels, status: Status): Promise<void> {
   const { error, ...others } = channels;
   try {
-    await Promise.all(Object.values(others).map((stream: Stream) => stream.end()));
+    await Promise.allSettled(Object.values(others).map((stream: Stream) => stream.end()));
     await error.send(JSON.stringify(status));
   } catch {
     // The client has not waited for it.

@@ -122,6 +122,14 @@ describe('the server', () => {
     await until(() => cluster.connections.size === 0);
   });
 
+  it('tells who leaves an output how the command ended', async () => {
+    const command = await exec(cluster.url, 'web', ['sh', '-c', 'read line; echo out; exit 7']);
+    command.stdout.reset();
+    void command.stdin.send('go\n');
+    expect(await command.exitCode).toBe(7);
+    await command.close();
+  });
+
   it('tells which signal has ended a command', async () => {
     const command = await exec(cluster.url, 'web', ['sh', '-c', 'kill -TERM $$']);
     expect(await command.exitCode).toBe(128 + 15);
