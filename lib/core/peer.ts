@@ -51,7 +51,7 @@ export class Peer {
   readonly #tombstones: Tombstones;
   readonly #maxCredit: number;
   /** Credit of the connection, while the peer's own is not known. */
-  readonly earlyConnectionWindow: number;
+  earlyConnectionWindow: number;
   #lastId = 0;
   /** Frames for streams that have ended, which may still come. */
   #lateFrames = 0;

@@ -187,8 +187,8 @@ export class SpdyReader implements SpdyHandler {
     this.#seen(FRAME_SETTINGS, flags, 0, settingsBytes(entries.length));
     const { peer, transmitter } = this.#session;
     peer.fault('settings');
+    if (entries.some(({ id }) => id === SETTINGS_OF_OURS)) this.#recognised();
     for (const { id, value } of entries) {
-      if (id === SETTINGS_OF_OURS) this.#recognised();
       if (id === SETTINGS_MAX_CONCURRENT_STREAMS) transmitter.allowOpen(value);
       if (id !== SETTINGS_INITIAL_WINDOW_SIZE) continue;
       this.#tinyCredit = Math.min(tinyCredit, value >> 1);
@@ -202,7 +202,7 @@ export class SpdyReader implements SpdyHandler {
   /** Data need not wait for replies any more, and what waits for one goes. */
   #recognised(): void {
     const { streams, transmitter } = this.#session;
-    this.#wire.peerIsOurs = true;
+    this.#wire.recognise();
     for (const stream of streams.values()) {
       stream.outbox.settle();
       transmitter.ready(stream);

@@ -93,8 +93,25 @@ export class SpdyWire implements Wire {
     };
     const { limits } = session;
     this.#parser = new SpdyParser(new SpdyReader(session, this), limits);
+    // The draft fixes what peers start with (§2.6.8), whatever we grant ourselves.
+    session.peer.initialWindow = INITIAL_WINDOW_BYTES;
+    session.peer.earlyConnectionWindow = INITIAL_WINDOW_BYTES;
     // The engine has measured headers before they come here.
     this.#encoder = new HeaderBlockEncoder({ maxHeaderBlockBytes: Number.POSITIVE_INFINITY });
+  }
+
+  /**
+   * The peer is of ours, which says so before it gets any data. Both ends tend to be set up alike: no more is assumed of
+   * it than we grant ourselves.
+   */
+  recognise(): void {
+    if (this.peerIsOurs) return;
+    this.peerIsOurs = true;
+    const { peer, limits } = this.#session;
+    const connection = Math.min(INITIAL_WINDOW_BYTES, limits.receiveBudgetBytes);
+    if (!peer.windowless) peer.connectionWindow(connection);
+    peer.earlyConnectionWindow = connection;
+    peer.windows(Math.min(INITIAL_WINDOW_BYTES, limits.windowBytes));
   }
 
   /** Go drops DATA before the SYN_REPLY, and says nothing. */

@@ -5,7 +5,7 @@ import { createRequire } from 'node:module';
 import { type AddressInfo, createServer, connect as dial, type Socket } from 'node:net';
 import { join } from 'node:path';
 import type { Duplex } from 'node:stream';
-import { fromDuplex, type Provider, type Stream } from 'rxmux/node';
+import { fromDuplex, type Limits, type Provider, type Stream } from 'rxmux/node';
 import { spdy } from 'rxmux/spdy';
 import { trackProvider } from '../support/leaks.js';
 import { filled, hashOf, sumOf, supply, textOf } from './spdystream.js';
@@ -48,7 +48,11 @@ interface Ends {
 
 const ends: (() => Promise<void>)[] = [];
 
-async function pair(ourRole: 'client' | 'server', windowSize = 256 * 1024): Promise<Ends> {
+async function pair(
+  ourRole: 'client' | 'server',
+  windowSize = 256 * 1024,
+  limits: Partial<Limits> = {},
+): Promise<Ends> {
   const listener = createServer();
   listener.listen(0, '127.0.0.1');
   await once(listener, 'listening');
@@ -64,7 +68,7 @@ async function pair(ourRole: 'client' | 'server', windowSize = 256 * 1024): Prom
   });
   theirs.on('error', () => {});
   theirs.start(3.1);
-  const ours = trackProvider(spdy(fromDuplex(near), { role: ourRole }));
+  const ours = trackProvider(spdy(fromDuplex(near), { role: ourRole, limits }));
   ends.push(async () => {
     ours.abort(new Error('the test is over'));
     near.destroy();
@@ -175,6 +179,14 @@ describe('npm’s spdy-transport is the server', () => {
     expect(await textOf(stream)).toBe(`${64 * MiB} ${sumOf(64 * MiB)}`);
   }, 60_000);
 
+  it('takes what it has windows for, however little we take ourselves', async () => {
+    const both = await pair('client', 64 * 1024, { windowBytes: 8 * 1024, receiveBudgetBytes: 16 * 1024 });
+    serveTheirs(both);
+    const stream = opened(both, '/sum');
+    void stream.send(supply(MiB));
+    expect(await textOf(stream)).toBe(`${MiB} ${sumOf(MiB)}`);
+  }, 10_000);
+
   it('gives 64 MiB', async () => {
     const both = await pair('client');
     serveTheirs(both);
@@ -235,6 +247,27 @@ describe('npm’s spdy-transport is the client', () => {
     const hash = createHash('sha256');
     for await (const chunk of stream) hash.update(chunk as Buffer);
     expect(hash.digest('hex')).toBe(sumOf(64 * MiB));
+  }, 60_000);
+
+  it('is held by our window while nobody reads, and no other stream is', async () => {
+    const both = await pair('server');
+    const stream = await asked(both, '/sum');
+    const ours = (await both.ours.accept()) as Stream;
+    ours.accept(reply);
+    serveOurs(both);
+    void pour(stream, 64 * MiB);
+    let last = -1;
+    for (let still = 0; still < 20; ) {
+      await new Promise((resolve) => setTimeout(resolve, 10));
+      still = ours.stats.queuedIn === last && last > 0 ? still + 1 : 0;
+      last = ours.stats.queuedIn;
+    }
+    expect(last).toBeLessThanOrEqual(256 * 1024);
+    const other = await asked(both, '/echo');
+    other.end('not held');
+    expect((await collected(other)).toString()).toBe('not held');
+    const { bytes, sum } = await hashOf(ours);
+    expect([bytes, sum]).toEqual([64 * MiB, sumOf(64 * MiB)]);
   }, 60_000);
 
   it('does not read, and our sender waits for its window', async () => {

@@ -193,6 +193,25 @@ describe('Go gives no credit', () => {
     expect(() => spdy(fromDuplex(new Duplex()), { flowControl: 'maybe' as 'on' })).toThrow('auto, on or off');
   });
 
+  it.each(['auto', 'on'] as const)(
+    'and whoever shows windows has those of the draft, however small our own are (%s)',
+    async (flowControl) => {
+      const limits = { windowBytes: 8 * KiB, receiveBudgetBytes: 16 * KiB };
+      for (const [ours, sent] of [
+        [0, 64 * KiB],
+        [1, 16 * KiB],
+      ]) {
+        const peer = new ScriptedPeer('client', { flowControl, limits });
+        const stream = peer.provider.newStream();
+        const sign = ours === 1 ? [settings({ id: SETTINGS_OF_OURS, flags: 0, value: 1 })] : [];
+        await peer.say(...sign, windowUpdate(1, 64 * KiB), peer.synReply(1));
+        void stream.write(new Uint8Array(MiB));
+        await settled();
+        expect(peer.bytes(1)).toBe(sent);
+      }
+    },
+  );
+
   it('and knows no window: more than it had credit for is no error, but reading pauses', async () => {
     const peer = new ScriptedPeer('server');
     await peer.say(peer.synStream(1));
