@@ -58,8 +58,10 @@ import { associatedTo, FRAME_DATA, isOneWay, withoutOptions } from './options.js
 import { SpdyReader } from './reader.js';
 
 const utf8: TextEncoder = new TextEncoder();
-/** The zlib header with its dictionary, two heads of stored blocks, the number of headers. */
-const blockOverheadBytes: number = 6 + 2 * 5 + 4;
+/** The zlib header with its dictionary; the head of a stored block, and what is behind it at most. */
+const zlibHeaderBytes = 6;
+const storedHeadBytes = 5;
+const mostStoredBytes = 0xffff;
 /** Who gives credit in small pieces has small windows: more than this is never on its way to it. */
 const mostReturnable: number = 16 * 1024;
 
@@ -142,9 +144,27 @@ export class SpdyWire implements Wire {
 
   /** With the zlib header and one empty block, as if this were the first. */
   headerBytes(headers: StreamHeaders): number {
-    let bytes = blockOverheadBytes;
-    for (const [name, value] of headers) bytes += 8 + name.length + utf8.encode(value).byteLength;
-    return bytes;
+    const bytes = listBytes(headers);
+    return zlibHeaderBytes + storedHeadBytes * (Math.ceil(bytes / mostStoredBytes) + 1) + bytes;
+  }
+
+  /** What else a peer with our limits would not take: the values of one name together, the list, the frame. */
+  checkHeaders(headers: StreamHeaders): void {
+    const { maxHeaderValueBytes, maxHeaderListBytes, maxFrameBytes } = this.#session.limits;
+    const frameBytes = maxFrameBytes - (SYN_STREAM_HEAD_BYTES - FRAME_HEADER_BYTES);
+    let most = 64;
+    for (const [name, value] of headers) most += 13 + 3 * (name.length + value.length);
+    // Counting the bytes means encoding them, which only long ones need.
+    if (most <= Math.min(maxHeaderValueBytes, maxHeaderListBytes, frameBytes)) return;
+    const joined = new Map<string, number>();
+    for (const [name, value] of headers) {
+      const before = joined.get(name);
+      const bytes = utf8.encode(value).byteLength;
+      joined.set(name, before === undefined ? bytes : before + 1 + bytes);
+    }
+    for (const [name, bytes] of joined) mustFit(`the values of header "${name}"`, bytes, maxHeaderValueBytes);
+    mustFit('headers', listBytes(headers), maxHeaderListBytes);
+    mustFit('headers', this.headerBytes(headers), frameBytes);
   }
 
   // ------------------------------------------------------------------ out
@@ -275,6 +295,17 @@ export class SpdyWire implements Wire {
     const at = this.#reserve(PING_BYTES, FRAME_PING, 0, 0);
     writePing(this.#writer.slab, at, id);
   }
+}
+
+/** About what a list takes before it is packed: each value as if its name were its own. */
+function listBytes(headers: StreamHeaders): number {
+  let bytes = 4;
+  for (const [name, value] of headers) bytes += 8 + name.length + utf8.encode(value).byteLength;
+  return bytes;
+}
+
+function mustFit(what: string, bytes: number, most: number): void {
+  if (bytes > most) throw new RangeError(`${what} of ${bytes} bytes are too long: ${most} is the limit`);
 }
 
 function statusOf(code: Reason): number {

@@ -316,6 +316,22 @@ describe('HEADERS', () => {
   });
 });
 
+describe('headers that a peer with our limits would not take are their caller’s mistake', () => {
+  const bare = { maxHeaderBlockBytes: 60_000 };
+  const once = 'x'.repeat(15_000);
+  it.each([
+    ['values of one name that are joined', { ...bare, maxFrameBytes: 100_000 }, { a: [once, once] }],
+    ['a value whose bytes are more than its characters', bare, { a: 'é'.repeat(12_000) }],
+    ['a frame', { maxFrameBytes: 8192 }, { a: 'x'.repeat(9000) }],
+    ['a list', { maxHeaderListBytes: 8192 }, { a: 'x'.repeat(9000) }],
+  ])('%s', async (_name, limits, headers) => {
+    const peer = new ScriptedPeer('client', { limits });
+    expect(() => peer.provider.newStream(headers)).toThrow(RangeError);
+    await settled();
+    expect(peer.all('SYN_STREAM')).toEqual([]);
+  });
+});
+
 describe('the headers of open streams', () => {
   const long = (index: number): [string, string][] => [
     [`x-${index}`, 'x'.repeat(7500)],
