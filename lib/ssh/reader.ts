@@ -271,20 +271,22 @@ export class SshReader implements SshHandler {
   /** Counts data against the window. Null if nobody is there any more to take it. */
   #receiving(channel: Channel, chunk: Uint8Array): CoreStream | null {
     const bytes = chunk.byteLength;
-    const { stream } = channel;
+    const { stream, session } = channel;
     if (bytes > MAX_DATA_BYTES)
       throw violation(`the peer sent ${bytes} bytes where ${MAX_DATA_BYTES} are allowed`);
     if (channel.eofReceived) throw violation(`the peer sent data on channel ${channel.local} after its end`);
-    if (stream === null)
-      throw violation(`the peer sent data on channel ${channel.local} before it was started`);
     if (bytes === 0) this.#session.peer.fault('useless');
-    if (!stream.isOver && !channel.closeSent) {
+    let left: number;
+    if (stream === null) {
+      if (session?.isRefused !== true)
+        throw violation(`the peer sent data on channel ${channel.local} before it was started`);
+      session.unheardBytes += bytes;
+      left = channel.windowBytes - session.unheardBytes;
+    } else if (!stream.isOver && !channel.closeSent) {
       this.#session.peer.sent(stream, bytes);
       return stream;
-    }
-    const { window } = stream.inbox;
-    window.credit -= bytes;
-    if (window.credit >= 0) return null;
+    } else left = stream.inbox.window.credit -= bytes;
+    if (left >= 0) return null;
     throw violation(`the peer sent more than its window on channel ${channel.local}`, 'flow-control');
   }
 

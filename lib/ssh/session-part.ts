@@ -148,6 +148,10 @@ export class SessionPart implements SshSession {
   wantsReply = false;
   /** The start request is answered. */
   isStarted = false;
+  /** A start was refused, which a client may hear only after it has sent its input. */
+  isRefused = false;
+  /** What came of that input, and was dropped. */
+  unheardBytes = 0;
   /** Environment and terminal, which come before the start: names and values in turn. */
   readonly before: string[] = [];
   environment = 0;

@@ -132,6 +132,11 @@ export class Sessions {
     this.#session.peer.credit(stream, channel.peerWindow);
     if (channel.session === null) return;
     stream.inbox.startWith(channel.windowBytes);
+    const { unheardBytes } = channel.session;
+    if (unheardBytes > 0) {
+      this.#session.peer.sent(stream, unheardBytes);
+      this.released(stream, unheardBytes);
+    }
     channel.session.attach(stream);
     if (channel.eofReceived) stream.peerEnded();
   }
@@ -154,7 +159,9 @@ export class Sessions {
   }
 
   refused(channel: Channel): void {
-    if (channel.session?.wantsReply) this.#wire.reply(channel, false);
+    const session = channel.session as SessionPart;
+    session.isRefused = true;
+    if (session.wantsReply) this.#wire.reply(channel, false);
     this.#wire.close(channel);
   }
 
@@ -249,7 +256,10 @@ export class Sessions {
     const flat = [':ssh', kind];
     if (kind === 'exec') flat.push(':command', data.text(limits.maxCommandBytes));
     if (kind === 'subsystem') flat.push(':subsystem', data.text(1024));
-    if (channel.stream !== null || !serve.has(kind)) return false;
+    if (channel.stream !== null || !serve.has(kind)) {
+      session.isRefused = true;
+      return false;
+    }
     session.wantsReply = wantsReply;
     return this.#started(channel, kind, fromPeer([...flat, ...session.before], limits));
   }

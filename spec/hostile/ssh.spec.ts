@@ -357,6 +357,34 @@ describe('a hostile peer of SSH that is logged in', () => {
     await peer.next(wire.MSG_CHANNEL_FAILURE);
   });
 
+  const session = async (number = 0): Promise<number> => {
+    peer.send(wire.MSG_CHANNEL_OPEN, 'session', number, MiB, 32 * KiB);
+    const answer = await peer.next(wire.MSG_CHANNEL_OPEN_CONFIRMATION);
+    answer.uint32();
+    return answer.uint32();
+  };
+
+  it('input right behind a start that is refused is dropped, and the connection goes on', async () => {
+    await begin({ windowBytes: 32 * KiB }, { serve: ['exec'] });
+    const recipient = await session();
+    peer.send(wire.MSG_CHANNEL_REQUEST, recipient, 'shell', true);
+    peer.data(recipient, 20 * KiB);
+    await peer.next(wire.MSG_CHANNEL_FAILURE);
+    peer.send(wire.MSG_CHANNEL_REQUEST, recipient, 'exec', true, 'true');
+    peer.data(recipient, 12 * KiB);
+    // What was dropped is credited to those that try again.
+    const stream = await peer.server.accept();
+    expect((await stream?.read())?.byteLength).toBe(12 * KiB);
+    const credit = await peer.next(wire.MSG_CHANNEL_WINDOW_ADJUST);
+    expect([credit.uint32(), credit.uint32()]).toEqual([0, 20 * KiB]);
+    const other = await session(1);
+    peer.send(wire.MSG_CHANNEL_REQUEST, other, 'exec', true, 'nothing\0');
+    for (let sent = 0; sent < 32; sent += 16) peer.data(other, 16 * KiB);
+    await peer.settled();
+    peer.data(other, 1);
+    await thrownOut('flow-control');
+  });
+
   it('data on a session that runs nothing ends the connection', async () => {
     await begin({}, { serve: ['exec'] });
     peer.send(wire.MSG_CHANNEL_OPEN, 'session', 0, MiB, 32 * KiB);
