@@ -106,6 +106,14 @@ export class SshReader implements SshHandler {
     const { peer, limits } = this.#session;
     const flat = kind === 'stream' ? decodeHeaders(data, limits) : decodeOpen(kind, data);
     const headers = StreamError.is(flat) ? flat : fromPeer(flat, limits);
+    if (kind === 'stream' && !StreamError.is(headers) && headers.has(':ssh')) {
+      this.#refuse(
+        channel,
+        OPEN_PROHIBITED,
+        'a stream of our own kind is none of the channels that ":ssh" names',
+      );
+      return;
+    }
     const first = kind === 'stream' && !StreamError.is(flat) ? decodeFirst(data) : null;
     const bytes = first?.bytes.byteLength ?? 0;
     if (bytes > MAX_FIRST_BYTES) {

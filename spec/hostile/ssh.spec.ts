@@ -81,6 +81,19 @@ describe('a hostile peer of SSH that is logged in', () => {
     rmSync(folder, { recursive: true });
   });
 
+  it('a stream that says it is a channel of another kind is refused, whether that is served or not', async () => {
+    await begin({}, { serve: ['exec'] });
+    for (const [name, value] of [
+      ['direct-tcpip', ':host'],
+      ['exec', ':command'],
+    ] as const) {
+      peer.send(wire.MSG_CHANNEL_OPEN, wire.TYPE_STREAM, 0, MiB, 32 * KiB, 2, ':ssh', name, value, 'x');
+      const refusal = await peer.next(wire.MSG_CHANNEL_OPEN_FAILURE);
+      expect([refusal.uint32(), refusal.uint32()]).toEqual([0, wire.OPEN_PROHIBITED]);
+    }
+    expect(peer.server.streams.size).toBe(0);
+  });
+
   it('one byte more than the window ends the connection', async () => {
     await begin({ windowBytes: 64 * KiB });
     const { recipient, window } = await peer.open();
