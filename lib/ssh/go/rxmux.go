@@ -88,7 +88,9 @@ func Open(conn ssh.Conn, headers []Header) (*Stream, error) {
 func Accept(opening ssh.NewChannel, reply []Header) (*Stream, error) {
 	headers, err := Decode(opening.ExtraData())
 	if err != nil {
-		return nil, opening.Reject(ssh.ConnectionFailed, err.Error())
+		// What becomes of the refusal matters less than that there is no stream.
+		_ = opening.Reject(ssh.ConnectionFailed, err.Error())
+		return nil, err
 	}
 	channel, requests, err := opening.Accept()
 	if err != nil {
