@@ -76,6 +76,11 @@ export async function serveStock(keys: Keys): Promise<{ port: number; close(): P
 
 /** Accepts a stream once its destination has been reached. */
 function forwardTo(stream: Stream): void {
+  if (stream.headers.get(':ssh') !== 'direct-tcpip') {
+    // One of our own kind, which has no destination.
+    stream.reject();
+    return;
+  }
   const socket = dial({
     host: stream.headers.get(':host') as string,
     port: Number(stream.headers.get(':port')),

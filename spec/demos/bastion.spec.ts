@@ -73,4 +73,12 @@ describeWithPeer('the bastion', [sshd, openssh, keygen], () => {
     ]);
     await ours.close();
   }, 20_000);
+
+  it('refuses a stream that has no destination', async () => {
+    const ours = await serveStock(keys);
+    const client = trackProvider(await logIn(keys, ours.port));
+    await expect(client.newStream({ ':path': '/' }).reply).rejects.toMatchObject({ code: 'refused' });
+    await client.close();
+    await ours.close();
+  });
 });

@@ -53,12 +53,17 @@ export async function sshServer(isKnown: (username: string, key: Uint8Array) => 
     serve: ['exec'],
   });
   const listener = await listen('tcp://127.0.0.1:2222', protocol);
+  const answer = async (stream: Stream): Promise<void> => {
+    if (stream.headers.get(':ssh') !== 'exec') stream.reject();
+    else {
+      await stream.write(`you said ${stream.headers.get(':command')}\n`);
+      await stream.end({ ':exit-status': '0' });
+    }
+  };
   listener.accept$.subscribe((connection) => {
     connection.accept$.subscribe({
-      next: async (stream) => {
-        await stream.write(`you said ${stream.headers.get(':command')}\n`);
-        await stream.end({ ':exit-status': '0' });
-      },
+      // Who leaves before the answer is no reason to stop for the others.
+      next: (stream) => void answer(stream).catch(console.error),
       error: console.error,
     });
   });
