@@ -104,7 +104,8 @@ export class Inbox extends PacedQueue<Uint8Array> {
   settle(): void {
     this.#settling = false;
     const chunk = this.last;
-    if (chunk === undefined || this.#block !== null) return;
+    // Of one whose memory is gone nothing is to be made.
+    if (!chunk?.byteLength || this.#block !== null) return;
     if (chunk.byteLength <= joinBytes) this.last = this.#startBlock(chunk);
     else if (isPinning(chunk)) this.last = chunk.slice();
   }

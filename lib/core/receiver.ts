@@ -1,5 +1,6 @@
 import type { Transport } from '../api.js';
 import type { Clock } from './clock.js';
+import { StreamError } from './errors.js';
 import type { LimitValues } from './limits.js';
 import type { Wire } from './wire.js';
 
@@ -102,6 +103,12 @@ export class Receiver {
           lookedAt = now;
         }
         if (this.#framesLeft <= 0 || this.#msLeft <= 0) this.#nextTurn();
+      }
+      if (chunk.byteLength < Math.max(at, 1)) {
+        throw new StreamError(
+          'closed',
+          'a reader has transferred memory with bytes in it that were not read yet',
+        );
       }
     } catch (error) {
       this.#failed(error);

@@ -1,5 +1,6 @@
 import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import { markAsUntransferable } from 'node:worker_threads';
 import { receivedMemory } from './received-memory.js';
 
 /** One read of the kernel goes to the next free part of a slab, so that a chunk is never copied and never reused. */
@@ -64,7 +65,7 @@ export function readInPlace(duplex: Duplex, onRead: OnRead): boolean {
   let used = 0;
   const next = (): Uint8Array => {
     if (slab.byteLength - used < leastReadBytes) {
-      slab = allocate(Math.min(2 * slab.byteLength, mostSlabBytes));
+      slab = allocate(Math.min(Math.max(firstSlabBytes, 2 * slab.byteLength), mostSlabBytes));
       used = 0;
     }
     return new Uint8Array(slab, used, Math.min(readBytes, slab.byteLength - used));
@@ -74,6 +75,10 @@ export function readInPlace(duplex: Duplex, onRead: OnRead): boolean {
   target[internals.buffer] = first;
   target[internals.generator] = next;
   target[internals.callback] = (bytes: number): boolean => {
+    if (slab.byteLength === 0) {
+      duplex.destroy(new Error('what was read is lost: its memory was transferred. Transfer chunk.slice()'));
+      return false;
+    }
     const chunk = new Uint8Array(slab, used, bytes);
     used += bytes;
     onRead(chunk);
@@ -85,5 +90,8 @@ export function readInPlace(duplex: Duplex, onRead: OnRead): boolean {
 
 function allocate(bytes: number): ArrayBuffer {
   receivedMemory.add(bytes);
-  return Buffer.allocUnsafeSlow(bytes).buffer;
+  const { buffer } = Buffer.allocUnsafeSlow(bytes);
+  // Many streams read from it. Node 20 copies it instead, later ones throw a DataCloneError.
+  markAsUntransferable(buffer);
+  return buffer;
 }

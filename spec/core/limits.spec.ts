@@ -604,6 +604,26 @@ describe('a violation that is noticed in a later turn', () => {
   });
 });
 
+describe('memory that a reader transfers while more in it is to be read', () => {
+  it('ends the connection: what was lost is no end', async () => {
+    const { peer, taken, provider, clock } = await takingRig({ limits: { maxFramesPerTurn: 1 } });
+    await peer.say(open(1), open(3));
+    for (let turn = 0; turn < 4; turn++) await clock.turn();
+    const [one, other] = taken as [Stream, Stream];
+    const failed = expect(other.read()).rejects.toMatchObject({ code: 'closed' });
+    one.data$.subscribe({
+      next: (chunk) => void structuredClone(0, { transfer: [chunk.buffer as ArrayBuffer] }),
+      error: () => {},
+    });
+    await settled();
+    await clock.turn();
+    await peer.say(data(1, 5000), data(3, 5000, true));
+    for (let turn = 0; turn < 4; turn++) await clock.turn();
+    await failed;
+    await expect(provider.closed).rejects.toMatchObject({ code: 'closed' });
+  });
+});
+
 limit('maxTurnMs', () => {
   it('leaves the rest to the next turn once the time is over', async () => {
     const { peer, taken, clock } = await takingRig({ limits: { maxTurnMs: 5 } });
