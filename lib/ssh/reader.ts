@@ -37,6 +37,8 @@ import type { SshWire } from './wire.js';
 /** Credit in smaller pieces is a fault, unless it answers data of ours: some return it with every read. */
 const tinyCredit = 64;
 const mostEarned = 4096;
+/** Packets that carry less cost more than they bring. Nobody's are shorter than a few KiB; RFC 4254 names no least. */
+const leastPacketBytes = 256;
 /** A peer that is not ours may follow its acceptance up with headers, and need not: so long they are waited for. */
 const lateHeadersMs = 100;
 
@@ -93,7 +95,8 @@ export class SshReader implements SshHandler {
     channels.add(channel);
     if (kind === undefined)
       this.#refuse(channel, OPEN_UNKNOWN_TYPE, `there are no channels of type ${type} here`);
-    else if (maxPacket === 0) this.#refuse(channel, OPEN_CONNECT_FAILED, 'packets of 0 bytes carry nothing');
+    else if (maxPacket < leastPacketBytes)
+      this.#refuse(channel, OPEN_CONNECT_FAILED, `packets of ${maxPacket} bytes carry too little`);
     else if (!this.#isServed(kind))
       this.#refuse(channel, OPEN_PROHIBITED, 'channels of this type are not served here');
     else if (channels.remoteCount > this.#wire.limits.maxStreams) {
@@ -169,7 +172,8 @@ export class SshReader implements SshHandler {
     data: PayloadReader,
   ): void {
     const channel = this.#opening(recipient);
-    if (maxPacket === 0) throw violation(`the peer accepted channel ${recipient} for packets of 0 bytes`);
+    if (maxPacket < leastPacketBytes)
+      throw violation(`the peer accepted channel ${recipient} for packets of ${maxPacket} bytes`);
     this.#accepted ||= channel.isStream;
     channel.remote = sender;
     channel.isConfirmed = true;

@@ -155,18 +155,21 @@ describe('a hostile peer of SSH that is logged in', () => {
     expect(await thrownOut('flow-control')).toContain('by 0');
   });
 
-  it('a maximum packet of 0 is refused, and in an answer it ends the connection', async () => {
-    await begin();
-    peer.send(wire.MSG_CHANNEL_OPEN, wire.TYPE_STREAM, 0, MiB, 0, 0);
-    const refusal = await peer.next(wire.MSG_CHANNEL_OPEN_FAILURE);
-    expect([refusal.uint32(), refusal.uint32()]).toEqual([0, wire.OPEN_CONNECT_FAILED]);
-    const stream = peer.server.newStream();
-    const open = await peer.next(wire.MSG_CHANNEL_OPEN);
-    expect(open.text(100)).toBe(wire.TYPE_STREAM);
-    peer.send(wire.MSG_CHANNEL_OPEN_CONFIRMATION, open.uint32(), 0, MiB, 0);
-    await thrownOut('protocol');
-    await expect(stream.reply).rejects.toMatchObject({ code: 'protocol' });
-  });
+  it.each([0, 1, 255])(
+    'a maximum packet of %d is refused, and in an answer it ends the connection',
+    async (most) => {
+      await begin();
+      peer.send(wire.MSG_CHANNEL_OPEN, wire.TYPE_STREAM, 0, MiB, most, 0);
+      const refusal = await peer.next(wire.MSG_CHANNEL_OPEN_FAILURE);
+      expect([refusal.uint32(), refusal.uint32()]).toEqual([0, wire.OPEN_CONNECT_FAILED]);
+      const stream = peer.server.newStream();
+      const open = await peer.next(wire.MSG_CHANNEL_OPEN);
+      expect(open.text(100)).toBe(wire.TYPE_STREAM);
+      peer.send(wire.MSG_CHANNEL_OPEN_CONFIRMATION, open.uint32(), 0, MiB, most);
+      await thrownOut('protocol');
+      await expect(stream.reply).rejects.toMatchObject({ code: 'protocol' });
+    },
+  );
 
   it('a window of 4 GiB, and a socket that nobody reads, hold no more than the queues', async () => {
     await begin();
@@ -327,10 +330,38 @@ describe('a hostile peer of SSH that is logged in', () => {
     'a message that is too long': [wire.MSG_CHANNEL_CLOSE, 0, 0],
     'a channel that there is not': [wire.MSG_CHANNEL_CLOSE, 4711],
     'an answer to no opening': [wire.MSG_CHANNEL_OPEN_CONFIRMATION, 0, 0, 0, 1],
-    'a type that is not UTF-8': [wire.MSG_CHANNEL_OPEN, { string: Uint8Array.of(0xff, 0xfe) }, 0, 0, 1],
-    'a type as long as a novel': [wire.MSG_CHANNEL_OPEN, { string: new Uint8Array(2000).fill(97) }, 0, 0, 1],
-    'headers that are more than they say': [wire.MSG_CHANNEL_OPEN, wire.TYPE_STREAM, 0, 0, 1, 0, 'more'],
-    'headers that are fewer than they say': [wire.MSG_CHANNEL_OPEN, wire.TYPE_STREAM, 0, 0, 1, 9, 'name'],
+    'a type that is not UTF-8': [
+      wire.MSG_CHANNEL_OPEN,
+      { string: Uint8Array.of(0xff, 0xfe) },
+      0,
+      0,
+      32 * KiB,
+    ],
+    'a type as long as a novel': [
+      wire.MSG_CHANNEL_OPEN,
+      { string: new Uint8Array(2000).fill(97) },
+      0,
+      0,
+      32 * KiB,
+    ],
+    'headers that are more than they say': [
+      wire.MSG_CHANNEL_OPEN,
+      wire.TYPE_STREAM,
+      0,
+      0,
+      32 * KiB,
+      0,
+      'more',
+    ],
+    'headers that are fewer than they say': [
+      wire.MSG_CHANNEL_OPEN,
+      wire.TYPE_STREAM,
+      0,
+      0,
+      32 * KiB,
+      9,
+      'name',
+    ],
   };
   it.each(Object.entries(lies))('%s ends the connection', async (_name, [type, ...fields]) => {
     await begin();
