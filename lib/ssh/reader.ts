@@ -346,6 +346,7 @@ export class SshReader implements SshHandler {
     if (channel.closeSent) return;
     if (channel.isStream && name === REQUEST_HEADERS) this.#headers(channel, data);
     else if (channel.isStream && name === REQUEST_RESET) {
+      if (channel.resetSeen !== null) this.#session.peer.fault('useless');
       channel.resetSeen = { code: data.uint32(), reason: data.last(data.text(MAX_DATA_BYTES)) };
     } else if (name === 'eow@openssh.com') this.#stopped(channel);
     else if (name === REQUEST_KEEPALIVE) {
@@ -376,8 +377,9 @@ export class SshReader implements SshHandler {
   /** OpenSSH's: it reads no more. */
   #stopped(channel: Channel): void {
     const { stream } = channel;
-    if (stream === null || stream.isOver || stream.outbox.hasFailed || stream.outbox.hasEnded) return;
-    this.#session.peer.stopped(stream, 'cancel', 0);
+    if (stream === null || stream.isOver || stream.outbox.hasFailed || stream.outbox.hasEnded)
+      this.#session.peer.fault('useless');
+    else this.#session.peer.stopped(stream, 'cancel', 0);
   }
 
   channelSuccess(recipient: number): void {

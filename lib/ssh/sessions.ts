@@ -200,6 +200,8 @@ export class Sessions {
       case 'subsystem':
         return this.#start(channel, name, wantsReply, data);
       case 'window-change':
+        // Whoever drags the edge of a terminal sends dozens a second, which is less than the bucket refills.
+        this.#session.peer.fault('useless');
         session.resized({
           columns: data.uint32(),
           rows: data.uint32(),
@@ -208,6 +210,7 @@ export class Sessions {
         });
         return this.#answer(channel, wantsReply, true);
       case 'signal':
+        this.#session.peer.fault('useless');
         session.signalled(data.text(maxSignalBytes));
         return this.#answer(channel, wantsReply, true);
     }
@@ -215,6 +218,7 @@ export class Sessions {
   }
 
   #fromServer(session: SessionPart, name: string, data: PayloadReader): boolean {
+    if (session.exit !== null) this.#session.peer.fault('useless');
     if (name === 'exit-status') session.exit = [':exit-status', String(data.uint32())];
     else if (name === 'exit-signal') session.exit = [':exit-signal', data.text(maxSignalBytes)];
     else return false;
@@ -222,6 +226,7 @@ export class Sessions {
   }
 
   #answer(channel: Channel, wantsReply: boolean, success: boolean): boolean {
+    if (!success) this.#session.peer.fault('useless');
     if (wantsReply) this.#wire.reply(channel, success);
     return true;
   }

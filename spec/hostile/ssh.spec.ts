@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import type { Limits } from 'rxmux';
 import { type Listener, listen, type Provider } from 'rxmux/node';
 import type { SshOptions } from 'rxmux/ssh';
+import type { Field } from '../../lib/ssh/codec.js';
 import * as wire from '../../lib/ssh/frames.js';
 import { SshLink } from '../../lib/ssh/link.js';
 import { RawPeer } from '../ssh/raw-peer.js';
@@ -267,6 +268,10 @@ describe('a hostile peer of SSH that is logged in', () => {
     'answers to no request': (recipient) => peer.send(wire.MSG_CHANNEL_SUCCESS, recipient),
     'headers without end': (recipient) =>
       peer.send(wire.MSG_CHANNEL_REQUEST, recipient, wire.REQUEST_HEADERS, false, 0),
+    'stops without end': (recipient) =>
+      peer.send(wire.MSG_CHANNEL_REQUEST, recipient, 'eow@openssh.com', false),
+    'resets without a close': (recipient) =>
+      peer.send(wire.MSG_CHANNEL_REQUEST, recipient, wire.REQUEST_RESET, false, 5, 'x'),
     'standard error': (recipient) =>
       peer.send(wire.MSG_CHANNEL_EXTENDED_DATA, recipient, 1, { string: new Uint8Array(1) }),
   };
@@ -427,6 +432,36 @@ describe('a hostile peer of SSH that is logged in', () => {
     await peer.settled();
     peer.data(other, 1);
     await thrownOut('flow-control');
+  });
+
+  const onSession: Record<string, readonly [string, ...Field[]]> = {
+    'sizes of a terminal': ['window-change', 80, 24, 0, 0],
+    signals: ['signal', 'USR1'],
+    variables: ['env', 'NAME', 'value'],
+    terminals: ['pty-req', 'xterm', 80, 24, 0, 0, ''],
+    starts: ['exec', 'false'],
+  };
+  it.each(Object.entries(onSession))(
+    'a flood of %s on a session ends the connection',
+    async (_name, [name, ...rest]) => {
+      await begin({}, { serve: ['exec'] });
+      const recipient = await session();
+      peer.send(wire.MSG_CHANNEL_REQUEST, recipient, 'exec', true, 'true');
+      (await peer.server.accept())?.accept();
+      const most = 20_000;
+      const act = (): void => peer.send(wire.MSG_CHANNEL_REQUEST, recipient, name, true, ...rest);
+      expect(await peer.until(act, most)).toBeLessThan(most);
+      expect(await peer.fate()).toMatchObject({ code: 'limit', remote: true });
+    },
+  );
+
+  it('a terminal whose edge is dragged for ten seconds is no flood', async () => {
+    await begin({}, { serve: ['exec'] });
+    const recipient = await session();
+    for (let count = 0; count < 600; count++) {
+      peer.send(wire.MSG_CHANNEL_REQUEST, recipient, 'window-change', false, count, 24, 0, 0);
+    }
+    await peer.settled();
   });
 
   it('data on a session that runs nothing ends the connection', async () => {
