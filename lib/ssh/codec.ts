@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer';
 import { StreamError } from '../core/errors.js';
 import {
   MSG_CHANNEL_CLOSE,
@@ -183,6 +184,12 @@ export class PayloadReader {
 
   text(maxBytes: number): string {
     return decode(this.bytes(), maxBytes);
+  }
+
+  /** What a user has typed, in whatever encoding: null if it is not UTF-8. */
+  typed(maxBytes: number): string | null {
+    const bytes = this.bytes();
+    return isUtf8(bytes) ? decode(bytes, maxBytes) : null;
   }
 
   /** A description and its language, as both kinds of failure end. */

@@ -233,8 +233,9 @@ export class Sessions {
 
   #environment(session: SessionPart, data: PayloadReader): boolean {
     const { limits } = this.#wire;
-    const exact = data.text(limits.maxHeaderNameBytes);
-    const value = data.text(limits.maxHeaderValueBytes);
+    const exact = data.typed(limits.maxHeaderNameBytes);
+    const value = data.typed(limits.maxHeaderValueBytes);
+    if (exact === null || value === null) return false;
     if (session.isStarted || ++session.environment > limits.maxEnvironment) return false;
     const name = exact.toLowerCase();
     const headers = [name, value];
@@ -259,9 +260,10 @@ export class Sessions {
     const session = channel.session as SessionPart;
     const { limits, serve } = this.#wire;
     const flat = [':ssh', kind];
-    if (kind === 'exec') flat.push(':command', data.text(limits.maxCommandBytes));
+    const command = kind === 'exec' ? data.typed(limits.maxCommandBytes) : '';
+    if (kind === 'exec') flat.push(':command', command ?? '');
     if (kind === 'subsystem') flat.push(':subsystem', data.text(1024));
-    if (channel.stream !== null || !serve.has(kind)) {
+    if (command === null || channel.stream !== null || !serve.has(kind)) {
       session.isRefused = true;
       return false;
     }

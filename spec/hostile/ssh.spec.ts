@@ -413,6 +413,17 @@ describe('a hostile peer of SSH that is logged in', () => {
     return answer.uint32();
   };
 
+  it('a variable or a command that is not UTF-8 is refused, and the connection goes on', async () => {
+    await begin({}, { serve: ['exec'] });
+    const recipient = await session();
+    const latin = { string: Uint8Array.of(0x63, 0x61, 0x66, 0xe9) };
+    peer.send(wire.MSG_CHANNEL_REQUEST, recipient, 'env', true, 'NAME', latin);
+    await peer.next(wire.MSG_CHANNEL_FAILURE);
+    peer.send(wire.MSG_CHANNEL_REQUEST, recipient, 'exec', true, latin);
+    await peer.next(wire.MSG_CHANNEL_FAILURE);
+    await peer.settled();
+  });
+
   it('input right behind a start that is refused is dropped, and the connection goes on', async () => {
     await begin({ windowBytes: 32 * KiB }, { serve: ['exec'] });
     const recipient = await session();
