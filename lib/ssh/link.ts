@@ -131,7 +131,7 @@ export class SshLink implements Transport, PacketsOwner {
         this.#packets.begin({
           role: 'server',
           server,
-          authenticate: (attempt) => this.#authenticate(attempt),
+          authenticate: (attempt, isProved) => this.#authenticate(attempt, isProved),
         });
       }
     } catch (error) {
@@ -277,11 +277,12 @@ export class SshLink implements Transport, PacketsOwner {
     );
   }
 
-  async #authenticate(attempt: SshAuthAttempt | null): Promise<boolean | null> {
+  async #authenticate(attempt: SshAuthAttempt | null, isProved: boolean): Promise<boolean | null> {
     const accepted = attempt !== null && (await this.#login.authenticate(attempt)) === true;
     if (this.#over) return null;
     if (accepted && attempt !== null) {
       const { username, method } = attempt;
+      if (!isProved) return true;
       this.login = method === 'publickey' ? { username, method, key: attempt.key } : { username, method };
       return true;
     }

@@ -41,8 +41,8 @@ export interface ClientLogin {
 export interface ServerLogin {
   readonly role: 'server';
   readonly server: ServerSide;
-  /** Null: this was one attempt too many. */
-  authenticate(attempt: SshAuthAttempt | null): Promise<boolean | null>;
+  /** `isProved` unless a key was only offered. Null: this was one attempt too many. */
+  authenticate(attempt: SshAuthAttempt | null, isProved: boolean): Promise<boolean | null>;
 }
 
 /** Whoever is on the clear side: what `Packets` tells. */
@@ -438,7 +438,8 @@ export class Packets implements SocketOwner {
     }
     let accepted: boolean | null = false;
     try {
-      accepted = await login.authenticate(attemptOf(context));
+      const isProved = context.method !== 'publickey' || context.signature !== undefined;
+      accepted = await login.authenticate(attemptOf(context), isProved);
     } catch {
       // Whoever cannot decide lets nobody in.
     }

@@ -503,6 +503,21 @@ describe('who is who', () => {
     expect(loginOf(server)).toEqual({ username: 'alice', method: 'password' });
   });
 
+  it('a key that is only offered has logged nobody in', async () => {
+    const seen: unknown[] = [];
+    const ends: Ends = pair({
+      server: {
+        authenticate: ({ method }) => {
+          seen.push(method, loginOf(ends.server));
+          return true;
+        },
+      },
+    });
+    await ends.client.ping();
+    expect(seen).toEqual(['publickey', undefined, 'publickey', undefined]);
+    expect(loginOf(ends.server)).toMatchObject({ username: 'alice', method: 'publickey' });
+  });
+
   it('an authenticate that throws lets nobody in', async () => {
     const { client } = pair({
       server: {
