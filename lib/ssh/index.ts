@@ -53,7 +53,7 @@ const insides: WeakMap<Provider, Inside> = new WeakMap();
 class SshConnection extends Session {
   override newStream(headers?: HeadersInit, options?: NewStreamOptions): Stream {
     const stream = super.newStream(headers, options);
-    if (!(stream as CoreStream).isOver) insides.get(this)?.wire.prepare(stream as CoreStream);
+    insides.get(this)?.wire.prepare(stream as CoreStream);
     return stream;
   }
 }

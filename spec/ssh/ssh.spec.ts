@@ -345,6 +345,13 @@ describe('sessions between two ends of ours', () => {
     a.reset();
   });
 
+  it('are sessions where they are opened too late, and fail with the reason', async () => {
+    const { client } = pair({ server: serve });
+    client.abort(new Error('enough'));
+    const late = client.newStream({ ':ssh': 'exec', ':command': 'x' });
+    await expect(lastValueFrom(sessionOf(late).stderr$)).rejects.toMatchObject({ code: 'closed' });
+  });
+
   it('are no place for what streams of another kind have', async () => {
     const ends = pair();
     const [a] = await linked(ends);
