@@ -1,10 +1,11 @@
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
-import { createServer, connect as dial, type Server, type Socket } from 'node:net';
+import { type AddressInfo, createServer, connect as dial, type Server, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { type Provider, type Stream, toDuplex } from 'rxmux/node';
 import { loginOf, sessionOf } from 'rxmux/ssh';
+import { SshLink } from '../../lib/ssh/link.js';
 import { describeWithPeer } from '../support/interop.js';
 import {
   dropbear,
@@ -280,6 +281,7 @@ describeWithPeer('our SSH server and stock clients', [openssh, dropbear, keygen]
     it('asks for new keys after every MiB under load, and every byte arrives', async () => {
       const bytes = supplied(16 * MiB);
       const limits = ['-o', 'RekeyLimit=1M'];
+      const keyed = jest.spyOn(SshLink.prototype, 'keyed');
       const [up, both, down] = await Promise.all([
         ssh([...limits, '127.0.0.1', 'hash'], bytes),
         ssh([...limits, '127.0.0.1', 'cat'], bytes),
@@ -288,6 +290,9 @@ describeWithPeer('our SSH server and stock clients', [openssh, dropbear, keygen]
       expect(up.stdout.toString().trim()).toBe(hashOf(bytes));
       expect(hashOf(both.stdout)).toBe(hashOf(bytes));
       expect(hashOf(down.stdout)).toBe(hashOf(bytes));
+      // Three of them are those of the logins.
+      expect(keyed.mock.calls.length).toBeGreaterThan(3 + 20);
+      keyed.mockRestore();
     }, 30_000);
 
     it.each(['aes128-gcm@openssh.com', 'chacha20-poly1305@openssh.com', 'aes256-ctr'])(
@@ -372,6 +377,21 @@ describeWithPeer('our SSH server and stock clients', [openssh, dropbear, keygen]
       const { stdout } = await dbclient(['-B', `127.0.0.1:${echoPort}`, 'alice@127.0.0.1'], 'netcat');
       expect(stdout.toString()).toBe('netcat');
     });
+
+    it('-L and -R reach one from either end', async () => {
+      const [local, remote] = [await freePort(), await freePort()];
+      const places = [
+        ...['-L', `127.0.0.1:${local}:127.0.0.1:${echoPort}`],
+        ...['-R', `${remote}:127.0.0.1:${echoPort}`],
+      ];
+      const options = ['-i', key, '-y', '-y', '-p', String(ours.port)];
+      const child = spawn('dbclient', [...options, '-N', ...places, 'alice@127.0.0.1']);
+      for (const port of [local, remote]) {
+        const socket = await reach({ host: '127.0.0.1', port });
+        expect(await exchange(socket, 'forwarded')).toBe('forwarded');
+      }
+      await ended(child);
+    });
   });
 });
 
@@ -381,6 +401,15 @@ async function exchange(socket: Socket, text: string): Promise<string> {
   const chunks: Buffer[] = [];
   for await (const chunk of socket) chunks.push(chunk as Buffer);
   return Buffer.concat(chunks).toString();
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, 'close');
+  return port;
 }
 
 /** A socket to where somebody will listen soon. */

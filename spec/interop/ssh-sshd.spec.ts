@@ -6,6 +6,7 @@ import { createServer, connect as dial, type Server, type Socket } from 'node:ne
 import { join } from 'node:path';
 import { type Provider, type Stream, toDuplex } from 'rxmux/node';
 import { forward, sessionOf } from 'rxmux/ssh';
+import { SshLink } from '../../lib/ssh/link.js';
 import { describeWithPeer } from '../support/interop.js';
 import { type Daemon, ended, type Keyring, keygen, makeKeys, run, sshd, startSshd } from './openssh.js';
 
@@ -250,6 +251,8 @@ describeWithPeer('SSH and OpenSSH’s sshd', [sshd, keygen], () => {
         { code: string },
       ];
       expect(refused.code).toBe('ECONNREFUSED');
+      const [gone] = (await once(dial({ path }), 'error')) as [{ code: string }];
+      expect(['ECONNREFUSED', 'ENOENT']).toContain(gone.code);
     });
   });
 
@@ -295,22 +298,28 @@ describeWithPeer('SSH and OpenSSH’s sshd', [sshd, keygen], () => {
   });
 
   it('it asks for new keys after every MiB, and every byte arrives', async () => {
+    const keyed = jest.spyOn(SshLink.prototype, 'keyed');
     const strict = await startSshd(keys, ['RekeyLimit 1M']);
     const other = await strict.open();
     const bytes = pattern(24 * MiB);
     const stream = exec(other, 'cat');
     const [back] = await Promise.all([all(stream), stream.send(bytes)]);
     expect(hashOf(back)).toBe(hashOf(bytes));
+    expect(keyed.mock.calls.length).toBeGreaterThan(20);
+    keyed.mockRestore();
     await other.close();
     await strict.end();
   }, 30_000);
 
   it('we ask for new keys, and every byte arrives', async () => {
+    const keyed = jest.spyOn(SshLink.prototype, 'keyed');
     const other = await daemon.open({}, { rekeyBytes: MiB });
     const bytes = pattern(24 * MiB);
     const stream = exec(other, 'cat');
     const [back] = await Promise.all([all(stream), stream.send(bytes)]);
     expect(hashOf(back)).toBe(hashOf(bytes));
+    expect(keyed.mock.calls.length).toBeGreaterThan(20);
+    keyed.mockRestore();
     await other.close();
   }, 30_000);
 
