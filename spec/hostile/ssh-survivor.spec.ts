@@ -175,6 +175,15 @@ describe.each(['in C++', 'bare'])('ciphers %s', (how) => {
       attacker.end();
     });
 
+    it('each message of those who are logged in, before that', async () => {
+      for (let type = 80; type <= 100; type++) {
+        const attacker = await client(cipher, false);
+        blast(attacker, times(2, Uint8Array.of(type, 0, 0, 0, 0)));
+        await expectEnd(`sent message ${type} of the connection protocol before it was logged in`);
+        attacker.end();
+      }
+    });
+
     it('a server that names a channel that there is not', async () => {
       await server(cipher, (connection) => blast(connection, times(4, stray)));
       await expectEnd('channel 77');
