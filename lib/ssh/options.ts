@@ -73,7 +73,7 @@ export interface SshOptions {
   algorithms?: SshAlgorithms;
   /**
    * What accept$ takes besides our own streams. Default: nothing, all else is refused. `forwarded-…` of a server lets
-   * clients have it listen, on loopback for TCP; of a client, it takes connections to where it asked a server to listen.
+   * clients have it listen, on loopback for TCP. A client that has called `forward()` takes what comes of that, and needs none.
    */
   serve?: readonly SshChannel[];
 }
