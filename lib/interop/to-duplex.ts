@@ -56,7 +56,8 @@ class StreamDuplex extends Duplex {
 
   override _write(chunk: Buffer, _encoding: string, done: (error?: Error | null) => void): void {
     this.#touch();
-    this.#stream.write(new Uint8Array(chunk.buffer, chunk.byteOffset, chunk.byteLength)).then(
+    // A copy: once we are done whoever wrote it may use its memory again, and it may still be on its way.
+    this.#stream.write(new Uint8Array(chunk)).then(
       () => {
         this.#touch();
         done();

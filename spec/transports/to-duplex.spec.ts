@@ -5,9 +5,10 @@ import { type AddressInfo, connect as connectNet, createServer, type Socket } fr
 import { type Duplex, PassThrough, Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import tls from 'node:tls';
-import type { Provider, Stream } from 'rxmux';
+import type { Chunk, Provider, Stream } from 'rxmux';
 import { framer, memoryPair, toDuplex } from 'rxmux/node';
 import { selfSigned } from '../../demos/transfer/tls.js';
+import { ForwardingStream } from '../../lib/wrappers/forwarding-stream.js';
 import { trackPair } from '../support/leaks.js';
 
 /** Two connected providers; what the server accepts goes to `serve`. */
@@ -164,6 +165,28 @@ describe('toDuplex()', () => {
         jest.useRealTimers();
       }
     });
+  });
+
+  test('a buffer may be used again once its write is done', async () => {
+    class Late extends ForwardingStream {
+      readonly onItsWay: Chunk[] = [];
+
+      override async write(chunk: Chunk): Promise<void> {
+        this.onItsWay.push(chunk);
+      }
+    }
+    await withPair(
+      () => {},
+      async (client) => {
+        const stream = new Late(client.newStream());
+        const duplex = toDuplex(stream) as Duplex;
+        const buffer = Buffer.alloc(1000, 1);
+        await new Promise((resolve) => duplex.write(buffer, resolve));
+        buffer.fill(2);
+        expect(stream.onItsWay).toEqual([new Uint8Array(1000).fill(1)]);
+        duplex.on('error', () => {}).destroy();
+      },
+    );
   });
 
   test('TLS runs over a stream', async () => {
