@@ -4,6 +4,7 @@ import { StreamError } from '../core/errors.js';
 import { FailedStream } from './failed-stream.js';
 import { InterceptedProvider } from './intercept.js';
 import { LimitedStream, type Meter, type Wait, type Waiting } from './limited-stream.js';
+import { longestTimerMs } from './longest-timer.js';
 import { Pace } from './pace.js';
 
 /** What comes in and what goes out are counted apart. */
@@ -21,7 +22,7 @@ export interface LimitOptions {
   perStream?: ByteLimits;
   /** For all streams of the connection together, each way. */
   perConnection?: ByteLimits;
-  /** Resets a stream on which no byte has moved for so long. */
+  /** Resets a stream on which no byte has moved for so long. Default, 0 and Infinity: never. */
   idleMs?: number;
   clock?: Clock;
 }
@@ -57,6 +58,8 @@ class Limiter implements Waiting {
   readonly #provider: Provider;
   readonly #options: LimitOptions;
   readonly #clock: Clock;
+  /** 0: streams may be idle. */
+  readonly #idleMs: number;
   readonly #connection: { in: Meter | null; out: Meter | null };
   readonly #open: Map<Stream, Idle> = new Map();
   /** What waits for its time. */
@@ -69,6 +72,8 @@ class Limiter implements Waiting {
     this.#provider = provider;
     this.#options = options;
     this.#clock = options.clock ?? systemClock;
+    const { idleMs = 0 } = options;
+    this.#idleMs = Number.isFinite(idleMs) ? idleMs : 0;
     this.replaces = [perConnection, perStream].some(
       ({ bytes, rate }) => bytes !== undefined || rate !== undefined,
     );
@@ -98,8 +103,8 @@ class Limiter implements Waiting {
 
   /** Counts a stream, and gives what its user gets. */
   admitted(stream: Stream): Stream {
-    const { streams, idleMs } = this.#options;
-    if (streams !== undefined || idleMs !== undefined) this.#watch(stream);
+    const { streams } = this.#options;
+    if (streams !== undefined || this.#idleMs > 0) this.#watch(stream);
     if (!this.replaces) return stream;
     const meters = { in: this.#meter(stream, 'in'), out: this.#meter(stream, 'out') };
     return new LimitedStream(stream, meters, this);
@@ -114,7 +119,7 @@ class Limiter implements Waiting {
       cancel();
       if (this.#waits.delete(wait)) task();
     };
-    const cancel = this.#clock.after(ms, end);
+    const cancel = this.#clock.after(Math.min(longestTimerMs, ms), end);
     const wait = { end };
     this.#waits.add(wait);
     return wait;
@@ -153,9 +158,10 @@ class Limiter implements Waiting {
   }
 
   #scheduleTick(): void {
-    const { idleMs } = this.#options;
-    if (idleMs === undefined || this.#isOver) return;
-    this.#cancelTick = this.#clock.after(Math.max(1, idleMs / ticksPerIdleTime), () => {
+    const idleMs = this.#idleMs;
+    if (idleMs === 0 || this.#isOver) return;
+    const ms = Math.min(longestTimerMs, Math.max(1, idleMs / ticksPerIdleTime));
+    this.#cancelTick = this.#clock.after(ms, () => {
       this.#cancelTick = null;
       this.#resetIdle(idleMs);
       if (this.#open.size > 0) this.#scheduleTick();

@@ -2,6 +2,7 @@ import { Observable } from 'rxjs';
 import type { Provider } from '../api.js';
 import { type Clock, systemClock } from '../core/clock.js';
 import { StreamError } from '../core/errors.js';
+import { longestTimerMs } from './longest-timer.js';
 
 export interface RedialOptions {
   /** How many to keep. Default 1. */
@@ -127,7 +128,7 @@ class Line {
   #failed(error: unknown): void {
     if (this.#stopped) return;
     const { minDelayMs = 100, maxDelayMs = 30_000, random = Math.random, onFailure } = this.#options;
-    const longest = Math.min(maxDelayMs, minDelayMs * 2 ** this.#failures++);
+    const longest = Math.min(longestTimerMs, maxDelayMs, minDelayMs * 2 ** this.#failures++);
     const pauseMs = longest / 2 + (longest / 2) * random();
     this.#cancel = this.#clock.after(pauseMs, () => this.dial());
     // Last: what it throws is not caught, and does not end the dialling.

@@ -10,6 +10,7 @@ import type {
 import { type Clock, systemClock } from '../core/clock.js';
 import { noHeaders } from '../core/headers.js';
 import { microtask } from '../core/promises.js';
+import { longestTimerMs } from './longest-timer.js';
 import { type RedactOptions, type Redactor, redactHeaders, redactor } from './redact.js';
 import { type TraceHeader, type TraceStats, traceEventSchema } from './trace-events.js';
 
@@ -227,7 +228,7 @@ class Tracer {
   #scheduleStats(): void {
     const { statsMs = 0 } = this.#options;
     if (statsMs > 0 && !this.#over) {
-      this.#cancel = this.#clock.after(statsMs, () => {
+      this.#cancel = this.#clock.after(Math.min(longestTimerMs, statsMs), () => {
         this.#stats();
         this.#scheduleStats();
       });

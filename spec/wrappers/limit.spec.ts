@@ -285,6 +285,22 @@ describe('limit', () => {
     await finish(client, server);
   });
 
+  it.each([0, Number.POSITIVE_INFINITY, 1e12])(
+    'waits for idle streams no longer than timers can: %d',
+    async (idleMs) => {
+      const { client, server } = two();
+      const clock = new ManualClock();
+      const after = jest.spyOn(clock, 'after');
+      const stream = client.pipe(limit({ idleMs, clock })).newStream();
+      await stream.write('x');
+      for (const [ms] of after.mock.calls) expect(ms).toBeLessThan(2 ** 31);
+      expect(clock.pending).toBe(Number.isFinite(idleMs) && idleMs > 0 ? 1 : 0);
+      clock.pass(1e9);
+      expect(stream.state).not.toBe('reset');
+      await finish(client, server);
+    },
+  );
+
   it('counts a rate exactly, whatever the pieces', () => {
     const pace = new Pace(1000, 0);
     let now = 0;

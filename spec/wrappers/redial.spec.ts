@@ -68,6 +68,27 @@ describe('redial', () => {
     expect(dials).toBe(7);
   });
 
+  it('pauses no longer than timers can', async () => {
+    const clock = new ManualClock();
+    const pauses: number[] = [];
+    const dial = (): Promise<Provider> => Promise.reject(new Error('refused'));
+    const onFailure = (_error: unknown, ms: number): void => void pauses.push(ms);
+    const options = {
+      minDelayMs: 1e9,
+      maxDelayMs: Number.POSITIVE_INFINITY,
+      clock,
+      random: () => 1,
+      onFailure,
+    };
+    const subscription = redial(dial, options).subscribe();
+    for (let failures = 1; failures <= 4; failures++) {
+      await until(() => pauses.length === failures, 'it has failed');
+      clock.pass(pauses.at(-1) as number);
+    }
+    subscription.unsubscribe();
+    expect(pauses).toEqual([1e9, 2e9, 2 ** 31 - 1, 2 ** 31 - 1]);
+  });
+
   it('begins with short pauses again after a connection that lived', async () => {
     const clock = new ManualClock();
     const pauses: number[] = [];
