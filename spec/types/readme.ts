@@ -50,12 +50,12 @@ export function inABrowser(): Provider {
 
 export function itsServer(serve: (connection: Provider) => void): void {
   const origin = 'https://example.com'; // a page from elsewhere is nobody we know
-  const options = {
+  const server = new WebSocketServer({
     port: 8081,
     maxPayload: 1 << 20,
     verifyClient: (info: { origin: string }) => info.origin === origin,
-  };
-  new WebSocketServer(options).on('connection', (socket) => {
+  });
+  server.on('connection', (socket) => {
     serve(framer(fromNodeWebSocket(socket), { role: 'server' }));
   });
 }
