@@ -136,9 +136,6 @@ describe('connect() and listen()', () => {
   test.each([0, 1e12, Number.POSITIVE_INFINITY])(
     'a TLS handshake may take for ever: %s',
     async (handshakeMs) => {
-      const warnings: unknown[] = [];
-      const warned = (warning: Error): void => void warnings.push(warning.message);
-      process.on('warning', warned);
       const identity = selfSigned('localhost');
       await using listener = await listen('tls://127.0.0.1:0', framer, {
         tls: identity,
@@ -151,8 +148,7 @@ describe('connect() and listen()', () => {
       });
       expect(await client.ping()).toBeGreaterThan(0);
       await turn();
-      expect([silent.readyState, warnings]).toEqual(['open', []]);
-      process.off('warning', warned);
+      expect(silent.readyState).toBe('open');
       silent.destroy();
     },
   );
