@@ -124,20 +124,23 @@ export class Peer {
     );
   }
 
-  /** The stream of a frame. Null if it is over, and the frame is to be ignored; `counts` once for each frame. */
-  find(id: number, counts = true): CoreStream | null {
+  /**
+   * The stream of a frame. Null if it is over, and the frame is to be ignored; `counts` once for each frame, as `weight`
+   * among the late ones.
+   */
+  find(id: number, counts = true, weight = 1): CoreStream | null {
     const stream = this.#host.streams.get(id);
     if (stream?.announced) return stream;
     if (!this.wasOpened(id)) {
       throw violation(`the peer sent a frame for stream ${id}, which was never opened`);
     }
-    if (counts && id <= this.#goAwayId && !this.#isExpected(id)) this.fault('useless');
+    if (counts && id <= this.#goAwayId && !this.#isExpected(id, weight)) this.fault('useless');
     return null;
   }
 
   /** Whether a frame for a stream that is over can be the network's delay. */
-  #isExpected(id: number): boolean {
-    if (this.#tombstones.has(id, this.#host.now())) return true;
+  #isExpected(id: number, weight: number): boolean {
+    if (this.#tombstones.has(id, this.#host.now(), weight)) return true;
     if (this.#lateFrames === 0) return false;
     this.#lateFrames--;
     return true;

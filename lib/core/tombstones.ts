@@ -26,10 +26,12 @@ export class Tombstones {
     this.#until.delete(id);
   }
 
-  has(id: number, now: number): boolean {
+  /** Whether a late frame is expected, which counts as `weight`. */
+  has(id: number, now: number, weight: number): boolean {
     const one = this.#until.get(id);
     if (one === undefined) return false;
-    if (one.until > now && one.left-- > 0) return true;
+    one.left -= weight;
+    if (one.until > now && one.left >= 0) return true;
     this.#until.delete(id);
     return false;
   }

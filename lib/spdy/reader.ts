@@ -52,6 +52,9 @@ const tinyCredit = 64;
 const heavyBytes = 16 * 1024;
 const heavyTimes = 32;
 
+/** Frames of data that are longer than this cost the peer more than us. */
+const freeDataBytes = 1024;
+
 /**
  * What the peer's frames mean to the session. Header blocks are unpacked before anything else is looked at, since those
  * of refused and forgotten streams belong to the same zlib stream as the others.
@@ -142,7 +145,9 @@ export class SpdyReader implements SpdyHandler {
 
   dataStart(id: number, length: number, flags: number): void {
     this.#seen(FRAME_DATA, flags, id, FRAME_HEADER_BYTES + length);
-    const stream = this.#find(id);
+    // Without windows any number of them may be under way to a stream that we have reset.
+    const isFree = this.#session.peer.windowless && length >= freeDataBytes;
+    const stream = this.#find(id, isFree ? 0 : 1);
     this.#target = stream;
     if (stream === null) return;
     if (length === 0 && (flags & FLAG_FIN) === 0) this.#session.peer.fault('useless');
@@ -295,9 +300,9 @@ export class SpdyReader implements SpdyHandler {
   }
 
   /** The stream of a frame; null if it is over, or never was: the peer is told of the latter. */
-  #find(id: number): CoreStream | null {
+  #find(id: number, weight = 1): CoreStream | null {
     const { peer } = this.#session;
-    if (peer.wasOpened(id)) return peer.find(id);
+    if (peer.wasOpened(id)) return peer.find(id, true, weight);
     peer.fault('error');
     this.#reset(id, RST_INVALID_STREAM);
     return null;

@@ -513,6 +513,25 @@ describe('pings', () => {
   });
 });
 
+describe('a stream of a peer without windows that is reset while it sends', () => {
+  it('does not end the connection, however much of it is under way', async () => {
+    const peer = new ScriptedPeer('server');
+    await peer.say(peer.synStream(1));
+    (await take(peer)).reset();
+    for (let frames = 0; frames < 3000; frames += 100) await peer.say(many(100, () => data(1, 4 * KiB)));
+    await peer.say(peer.synStream(3));
+    expect((await take(peer)).state).toBe('opening');
+  });
+
+  it('is no licence for frames of a byte', async () => {
+    const peer = new ScriptedPeer('server');
+    await peer.say(peer.synStream(1));
+    (await take(peer)).reset();
+    for (let frames = 0; frames < 3000; frames += 100) await peer.say(many(100, () => data(1, 1)));
+    await expect(peer.provider.closed).rejects.toMatchObject({ code: 'limit' });
+  });
+});
+
 describe('reading that is paused, since nobody reads what a peer without windows has sent', () => {
   it('does not make the peer a silent one, however long it takes', async () => {
     const peer = new ScriptedPeer('server');
