@@ -127,13 +127,13 @@ export interface Stream extends Observer<Chunk>, AsyncIterable<Uint8Array>, Asyn
   stop(code?: ResetCode): void;
 
   /**
-   * Sends a source to its end, pulling only while the peer's window and the transport have room. Its chunks are sent without
-   * a copy: they are the stream's from here on, and must not be changed any more.
+   * Sends a source to its end, pulling only while the peer's window and the transport have room. Its chunks are the
+   * stream's from here on, and must not be changed any more: large ones are sent without a copy.
    */
   send(source: ByteSource, options?: SendOptions): Promise<void>;
   /**
-   * Resolves when the chunk has been taken into the window. It is sent without a copy: it is the stream's from here on, and
-   * must not be changed any more. Whoever writes out of one buffer gives `buffer.slice()`.
+   * Resolves when the chunk has been taken into the window. It is the stream's from here on, and must not be changed any
+   * more: large ones are sent without a copy. Whoever writes out of one buffer gives `buffer.slice()`.
    */
   write(chunk: Chunk): Promise<void>;
   /** Half-closes. */

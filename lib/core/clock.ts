@@ -8,6 +8,9 @@ export interface Clock {
   soon(task: () => void): void;
 }
 
+/** What a timer can wait at most: one of more milliseconds is over at once. */
+export const longestTimerMs: number = 2 ** 31 - 1;
+
 type NodeTimer = { unref?: () => void };
 type Host = { setImmediate?: (task: () => void) => unknown };
 

@@ -4,6 +4,7 @@ import type { Observable } from 'rxjs';
 import type { Protocol, Provider, ProviderOptions } from '../api.js';
 import { onAbort } from '../core/abort.js';
 import { Backlog } from '../core/backlog.js';
+import { longestTimerMs } from '../core/clock.js';
 import { StreamError } from '../core/errors.js';
 import { defaultLimits } from '../core/limits.js';
 import { abortable, Deferred, handled } from '../core/promises.js';
@@ -51,9 +52,6 @@ export async function listen(
   return new NodeListener(server, target, list, options);
 }
 
-/** What a timer can wait at most. */
-const mostMs = 2 ** 31 - 1;
-
 /** What each protocol is given. */
 function ownOptions({ tls: _tls, ...options }: NodeOptions): ProviderOptions {
   return { role: 'server', ...options };
@@ -65,7 +63,7 @@ function makeServer(target: Address, protocols: readonly Protocol[], options: No
   const { handshakeMs = defaultLimits.handshakeMs } = options.limits ?? {};
   const settings: TlsOptions = {
     // Node takes 0 for its own default.
-    handshakeTimeout: Math.min(handshakeMs || mostMs, mostMs),
+    handshakeTimeout: Math.min(handshakeMs || longestTimerMs, longestTimerMs),
     ...(options.tls as TlsOptions | undefined),
   };
   if (names.length > 0) settings.ALPNProtocols = names;

@@ -1,10 +1,9 @@
 import type { Provider, ProviderOperator, Stream, StreamHeaders } from '../api.js';
-import { type Clock, systemClock } from '../core/clock.js';
+import { type Clock, longestTimerMs, systemClock } from '../core/clock.js';
 import { StreamError } from '../core/errors.js';
 import { FailedStream } from './failed-stream.js';
 import { InterceptedProvider } from './intercept.js';
 import { LimitedStream, type Meter, type Wait, type Waiting } from './limited-stream.js';
-import { longestTimerMs } from './longest-timer.js';
 import { Pace } from './pace.js';
 
 /** What comes in and what goes out are counted apart. */

@@ -1,8 +1,7 @@
 import { Observable } from 'rxjs';
 import type { Provider } from '../api.js';
-import { type Clock, systemClock } from '../core/clock.js';
+import { type Clock, longestTimerMs, systemClock } from '../core/clock.js';
 import { StreamError } from '../core/errors.js';
-import { longestTimerMs } from './longest-timer.js';
 
 export interface RedialOptions {
   /** How many to keep. Default 1. */

@@ -7,10 +7,9 @@ import type {
   StreamState,
   StreamStats,
 } from '../api.js';
-import { type Clock, systemClock } from '../core/clock.js';
+import { type Clock, longestTimerMs, systemClock } from '../core/clock.js';
 import { noHeaders } from '../core/headers.js';
 import { microtask } from '../core/promises.js';
-import { longestTimerMs } from './longest-timer.js';
 import { type RedactOptions, type Redactor, redactHeaders, redactor } from './redact.js';
 import { type TraceHeader, type TraceStats, traceEventSchema } from './trace-events.js';
 

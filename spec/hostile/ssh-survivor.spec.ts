@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { encodeMessage } from '../../lib/ssh/codec.js';
 import * as wire from '../../lib/ssh/frames.js';
+import type { Internals } from '../../lib/ssh/library.js';
 import { keyPair } from '../support/ssh.js';
 import type { Order, Word } from './ssh-survivor.js';
 
@@ -27,15 +28,7 @@ interface Stock {
 }
 interface Connection extends EventEmitter {
   readonly _sock: Socket;
-  readonly _protocol: {
-    readonly _packetRW: {
-      readonly write: {
-        readonly allocStart: number;
-        alloc(bytes: number): Uint8Array;
-        finalize(packet: Uint8Array): Uint8Array;
-      };
-    };
-    readonly _cipher: { encrypt(packet: Uint8Array): void };
+  readonly _protocol: Pick<Internals, '_packetRW' | '_cipher'> & {
     readonly _hostKeys: Record<string, unknown>;
     rekey(): void;
   };

@@ -2,35 +2,19 @@
 import type { Provider, Stream } from 'rxmux';
 import { type Http2Options, http2 } from 'rxmux/http2';
 import { errorCode, frameFlag, frameType } from '../../lib/http2/frames.js';
-import { HpackEncoder } from '../../lib/http2/hpack.js';
 import { trackProvider } from '../support/leaks.js';
 import { ManualClock } from '../support/manual-clock.js';
 import { ScriptedTransport } from '../support/scripted-transport.js';
-import { frame, hex, join, parseChunks, preface, settings } from './support.js';
+import { frame, hex, join, parseChunks, post, preface, settings, settled } from './support.js';
 
 const { DATA, HEADERS, PING, SETTINGS, WINDOW_UPDATE } = frameType;
 const MiB = 1024 * 1024;
 
-const block = new HpackEncoder({ tableBytes: 0 }).encode([
-  ':method',
-  'POST',
-  ':scheme',
-  'http',
-  ':authority',
-  'a',
-  ':path',
-  '/',
-]);
-const open = (id: number): Uint8Array => frame(HEADERS, frameFlag.END_HEADERS, id, block);
+const open = (id: number): Uint8Array => frame(HEADERS, frameFlag.END_HEADERS, id, post);
 const ping = frame(PING, 0, 0, new Uint8Array(8));
 
 function credit(id: number, bytes: number): Uint8Array {
   return frame(WINDOW_UPDATE, 0, id, hex(bytes.toString(16).padStart(8, '0')));
-}
-
-/** Promises and turns of the event loop have had their chance. */
-async function settled(): Promise<void> {
-  for (let turns = 0; turns < 4; turns++) await new Promise((resolve) => setImmediate(resolve));
 }
 
 /** Time stands still: no bucket is refilled. */

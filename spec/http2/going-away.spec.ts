@@ -2,33 +2,17 @@
 import { type Limits, memoryPair, type Provider, type Stream } from 'rxmux';
 import { type Http2Options, http2 } from 'rxmux/http2';
 import { errorCode, frameFlag, frameType, SETTINGS_SERVER_OPENS } from '../../lib/http2/frames.js';
-import { HpackEncoder } from '../../lib/http2/hpack.js';
 import { trackProvider } from '../support/leaks.js';
 import { ManualClock } from '../support/manual-clock.js';
 import { ScriptedTransport } from '../support/scripted-transport.js';
-import { frame, hex, join, latin1, parseChunks, preface, settings } from './support.js';
+import { frame, hex, join, latin1, parseChunks, post, preface, settings, settled } from './support.js';
 
 const { DATA, HEADERS, PING, SETTINGS } = frameType;
 const { ACK, END_HEADERS, END_STREAM } = frameFlag;
 const highest = 2 ** 31 - 1;
 
-const block = new HpackEncoder({ tableBytes: 0 }).encode([
-  ':method',
-  'POST',
-  ':scheme',
-  'http',
-  ':authority',
-  'a',
-  ':path',
-  '/',
-]);
 const open = (id: number): Uint8Array =>
-  join(frame(HEADERS, END_HEADERS, id, block), frame(DATA, END_STREAM, id, latin1(`stream ${id}`)));
-
-/** Promises and turns of the event loop have had their chance. */
-async function settled(): Promise<void> {
-  for (let turns = 0; turns < 4; turns++) await new Promise((resolve) => setImmediate(resolve));
-}
+  join(frame(HEADERS, END_HEADERS, id, post), frame(DATA, END_STREAM, id, latin1(`stream ${id}`)));
 
 /** An end of ours whose peer is the spec. */
 class Rig {
@@ -155,7 +139,7 @@ describe('a server that closes', () => {
   it('refuses what is opened after that, in so many words', async () => {
     const rig = await server();
     rig.serve();
-    await rig.says(frame(HEADERS, END_HEADERS, 1, block));
+    await rig.says(frame(HEADERS, END_HEADERS, 1, post));
     const closing = rig.provider.close();
     await settled();
     await rig.hearsPings();

@@ -7,6 +7,24 @@ import {
   writeFrameHeader,
 } from '../../lib/http2/codec.js';
 import { frameType, PREFACE } from '../../lib/http2/frames.js';
+import { HpackEncoder } from '../../lib/http2/hpack.js';
+
+/** A request's field block, which is the first of its connection or uses no table. */
+export const post: Uint8Array = new HpackEncoder({ tableBytes: 0 }).encode([
+  ':method',
+  'POST',
+  ':scheme',
+  'http',
+  ':authority',
+  'a',
+  ':path',
+  '/',
+]);
+
+/** Promises and turns of the event loop have had their chance. */
+export async function settled(): Promise<void> {
+  for (let turns = 0; turns < 4; turns++) await new Promise((resolve) => setImmediate(resolve));
+}
 
 /** Bytes from hexadecimal text; blanks are for the reader. */
 export function hex(text: string): Uint8Array {

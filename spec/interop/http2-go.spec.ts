@@ -1,16 +1,12 @@
 /** golang.org/x/net/http2 as a client and as a server: see go/http2/main.go. */
-import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { createInterface } from 'node:readline';
-import { promisify } from 'node:util';
 import type { Provider, Stream, StreamError } from 'rxmux';
 import { http2 } from 'rxmux/http2';
 import { connect } from 'rxmux/node';
-import { debianGoPath, describeWithPeer, peers } from '../support/interop.js';
+import { describeWithPeer, peers } from '../support/interop.js';
 import { trackProvider } from '../support/leaks.js';
+import { buildGo, serveGo } from './go-program.js';
 import { digest, echo, noise, noiseHash, run, type Serving, serving } from './http2-echo.js';
 
 const MiB = 1024 * 1024;
@@ -23,19 +19,15 @@ async function textOf(stream: Stream): Promise<string> {
 }
 
 describeWithPeer('Go x/net/http2', peers.goHttp2, () => {
-  let folder: string;
   let program: string;
+  let remove: () => Promise<void>;
 
   beforeAll(async () => {
-    folder = await mkdtemp(join(tmpdir(), 'rxmux-http2-go-'));
-    program = join(folder, 'http2');
-    const env = { ...process.env, GO111MODULE: 'off', GOPATH: debianGoPath, GOFLAGS: '' };
-    const cwd = join(import.meta.dirname, 'go/http2');
-    await promisify(execFile)('go', ['build', '-o', program, '.'], { cwd, env });
+    ({ program, remove } = await buildGo('http2'));
     bulk.hash = noiseHash(bulk.bytes);
   }, 120_000);
 
-  afterAll(() => rm(folder, { recursive: true, force: true }));
+  afterAll(() => remove?.());
 
   describe('as a client of our server', () => {
     let server: Serving;
@@ -131,23 +123,17 @@ describeWithPeer('Go x/net/http2', peers.goHttp2, () => {
   });
 
   describe('as a server for our client', () => {
-    let child: ChildProcess;
-    let exited: Promise<unknown>;
+    let server: { port: string; end(): Promise<void> };
     let client: Provider;
 
     beforeEach(async () => {
-      child = spawn(program, ['serve'], { stdio: ['pipe', 'pipe', 'inherit'] });
-      exited = once(child, 'exit');
-      const lines = createInterface({ input: child.stdout as NodeJS.ReadableStream });
-      const [port] = (await once(lines, 'line')) as [string];
-      lines.close();
-      client = trackProvider(await connect(`tcp://127.0.0.1:${port}`, http2));
+      server = await serveGo(program);
+      client = trackProvider(await connect(`tcp://127.0.0.1:${server.port}`, http2));
     });
 
     afterEach(async () => {
       client.abort();
-      child.stdin?.end();
-      await exited;
+      await server.end();
     });
 
     const post = (path: string, headers: Record<string, string | string[]> = {}): Stream =>

@@ -1,16 +1,10 @@
 /** grpc-go with the options it comes with, which measures with pings: see go/grpc/main.go. */
-import { type ChildProcess, execFile, spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { createInterface } from 'node:readline';
-import { promisify } from 'node:util';
 import type { Provider, Stream } from 'rxmux';
 import { http2 } from 'rxmux/http2';
 import { connect } from 'rxmux/node';
-import { debianGoPath, describeWithPeer, peers } from '../support/interop.js';
+import { describeWithPeer, peers } from '../support/interop.js';
 import { trackProvider } from '../support/leaks.js';
+import { buildGo, serveGo } from './go-program.js';
 import { run, type Serving, serving } from './http2-echo.js';
 
 /** A message as it is in DATA: not compressed, and its length. */
@@ -39,18 +33,14 @@ async function serveEcho(stream: Stream): Promise<void> {
 }
 
 describeWithPeer('grpc-go', peers.goGrpc, () => {
-  let folder: string;
   let program: string;
+  let remove: () => Promise<void>;
 
   beforeAll(async () => {
-    folder = await mkdtemp(join(tmpdir(), 'rxmux-grpc-go-'));
-    program = join(folder, 'grpc');
-    const env = { ...process.env, GO111MODULE: 'off', GOPATH: debianGoPath, GOFLAGS: '' };
-    const cwd = join(import.meta.dirname, 'go/grpc');
-    await promisify(execFile)('go', ['build', '-o', program, '.'], { cwd, env });
+    ({ program, remove } = await buildGo('grpc'));
   }, 120_000);
 
-  afterAll(() => rm(folder, { recursive: true, force: true }));
+  afterAll(() => remove?.());
 
   describe('as a client of our server', () => {
     let server: Serving;
@@ -86,23 +76,17 @@ describeWithPeer('grpc-go', peers.goGrpc, () => {
   });
 
   describe('as a server for our client', () => {
-    let child: ChildProcess;
-    let exited: Promise<unknown>;
+    let server: { port: string; end(): Promise<void> };
     let client: Provider;
 
     beforeEach(async () => {
-      child = spawn(program, ['serve'], { stdio: ['pipe', 'pipe', 'inherit'] });
-      exited = once(child, 'exit');
-      const lines = createInterface({ input: child.stdout as NodeJS.ReadableStream });
-      const [port] = (await once(lines, 'line')) as [string];
-      lines.close();
-      client = trackProvider(await connect(`tcp://127.0.0.1:${port}`, http2));
+      server = await serveGo(program);
+      client = trackProvider(await connect(`tcp://127.0.0.1:${server.port}`, http2));
     });
 
     afterEach(async () => {
       client.abort();
-      child.stdin?.end();
-      await exited;
+      await server.end();
     });
 
     it('echoes the messages of a stream, and pings for each', async () => {

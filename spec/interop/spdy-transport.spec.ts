@@ -156,6 +156,18 @@ async function collected(stream: TheirStream): Promise<Buffer> {
   return Buffer.concat(chunks);
 }
 
+/** A figure that is not 0 once it has stood still for 20 looks. */
+async function standing(read: () => number): Promise<number> {
+  let last = -1;
+  for (let still = 0; still < 20; ) {
+    await new Promise((resolve) => setTimeout(resolve, 10));
+    const now = read();
+    still = now === last && last > 0 ? still + 1 : 0;
+    last = now;
+  }
+  return last;
+}
+
 describe('npm’s spdy-transport is the server', () => {
   const opened = ({ ours }: Ends, path: string): Stream => ours.newStream({ ...request, ':path': path });
 
@@ -199,12 +211,7 @@ describe('npm’s spdy-transport is the server', () => {
     serveTheirs(both);
     const stream = opened(both, '/send');
     await stream.reply;
-    let last = -1;
-    for (let still = 0; still < 20; ) {
-      await new Promise((resolve) => setTimeout(resolve, 10));
-      still = stream.stats.queuedIn === last && last > 0 ? still + 1 : 0;
-      last = stream.stats.queuedIn;
-    }
+    const last = await standing(() => stream.stats.queuedIn);
     expect(last).toBeLessThanOrEqual(256 * 1024);
     const other = opened(both, '/echo');
     void other.send('not held');
@@ -256,12 +263,7 @@ describe('npm’s spdy-transport is the client', () => {
     ours.accept(reply);
     serveOurs(both);
     void pour(stream, 64 * MiB);
-    let last = -1;
-    for (let still = 0; still < 20; ) {
-      await new Promise((resolve) => setTimeout(resolve, 10));
-      still = ours.stats.queuedIn === last && last > 0 ? still + 1 : 0;
-      last = ours.stats.queuedIn;
-    }
+    const last = await standing(() => ours.stats.queuedIn);
     expect(last).toBeLessThanOrEqual(256 * 1024);
     const other = await asked(both, '/echo');
     other.end('not held');
@@ -276,12 +278,7 @@ describe('npm’s spdy-transport is the client', () => {
     const ours = (await both.ours.accept()) as Stream;
     ours.accept(reply);
     const sending = ours.send(supply(64 * MiB));
-    let last = -1;
-    for (let still = 0; still < 20; ) {
-      await new Promise((resolve) => setTimeout(resolve, 10));
-      still = ours.stats.bytesOut === last && last > 0 ? still + 1 : 0;
-      last = ours.stats.bytesOut;
-    }
+    const last = await standing(() => ours.stats.bytesOut);
     expect(last).toBeLessThan(2 * MiB);
     expect(ours.stats.blockedOn).toBe('window');
     stream.on('error', () => {});

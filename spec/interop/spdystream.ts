@@ -1,16 +1,13 @@
 /** Go's spdystream as a child process, and what is played with it: see go/spdystream/main.go. */
-import { type ChildProcessWithoutNullStreams, execFile, spawn } from 'node:child_process';
+import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import { createHash, type Hash } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { createInterface, type Interface } from 'node:readline';
-import { promisify } from 'node:util';
 import { connect, listen, type Provider, type Stream } from 'rxmux/node';
 import { type SpdyOptions, spdy } from 'rxmux/spdy';
-import { debianGoPath, type Peer, peers } from '../support/interop.js';
+import { type Peer, peers } from '../support/interop.js';
 import { trackProvider } from '../support/leaks.js';
+import { buildGo, type GoProgram } from './go-program.js';
 
 export const spdystream: readonly Peer[] = [
   peers.go,
@@ -22,15 +19,8 @@ export const spdystream: readonly Peer[] = [
 ];
 
 /** Builds the peer; call it in a `beforeAll`, and `remove` in an `afterAll`. */
-export async function buildPeer(): Promise<{ program: string; remove(): Promise<void> }> {
-  const folder = await mkdtemp(join(tmpdir(), 'rxmux-spdy-'));
-  const program = join(folder, 'spdypeer');
-  const env = { ...process.env, GO111MODULE: 'off', GOPATH: debianGoPath, GOFLAGS: '' };
-  await promisify(execFile)('go', ['build', '-o', program, 'main.go'], {
-    cwd: join(import.meta.dirname, 'go/spdystream'),
-    env,
-  });
-  return { program, remove: () => rm(folder, { recursive: true, force: true }) };
+export function buildPeer(): Promise<GoProgram> {
+  return buildGo('spdystream');
 }
 
 /** One connection with Go at its other end. */

@@ -1,15 +1,12 @@
-import { type ChildProcessWithoutNullStreams, execFile, spawn } from 'node:child_process';
+import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { promisify } from 'node:util';
 import { connect, type Limits, listen, type Provider, type Stream } from 'rxmux/node';
 import { ssh } from 'rxmux/ssh';
-import { debianGoPath, describeWithPeer, type Peer, peers } from '../support/interop.js';
+import { describeWithPeer, type Peer, peers } from '../support/interop.js';
 import { trackProvider } from '../support/leaks.js';
 import { keys } from '../support/ssh.js';
+import { buildGo } from './go-program.js';
 
 const crypto: Peer = {
   name: 'x/crypto/ssh',
@@ -142,22 +139,14 @@ function filled(bytes: number): Buffer {
 }
 
 describeWithPeer('SSH and Go’s x/crypto/ssh', [peers.go, crypto], () => {
-  let folder: string;
   let program: string;
+  let remove: () => Promise<void>;
 
   beforeAll(async () => {
-    folder = await mkdtemp(join(tmpdir(), 'rxmux-go-ssh-'));
-    program = join(folder, 'gopeer');
-    const env = { ...process.env, GO111MODULE: 'off', GOPATH: debianGoPath, GOFLAGS: '' };
-    await promisify(execFile)('go', ['build', '-o', program, '.'], {
-      cwd: join(import.meta.dirname, 'go/ssh'),
-      env,
-    });
+    ({ program, remove } = await buildGo('ssh'));
   }, 180_000);
 
-  afterAll(async () => {
-    await rm(folder, { recursive: true, force: true });
-  });
+  afterAll(() => remove?.());
 
   describe.each(['client', 'server'] as const)('we are the %s', (ours) => {
     let go: GoPeer;
