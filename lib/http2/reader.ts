@@ -268,7 +268,10 @@ export class Http2Reader implements FrameHandler {
     const { peer, streams } = this.#session;
     const stream = streams.get(id);
     if (stream?.announced) peer.broke(stream, error);
-    else if (peer.wasOpened(id)) peer.fault('error');
+    else if (peer.wasOpened(id)) {
+      peer.fault('error');
+      this.#wire.resetGone(id, error.wireCode ?? errorCode.PROTOCOL_ERROR);
+    }
     // There is no stream to reset.
     else throw wireError(error.wireCode ?? errorCode.PROTOCOL_ERROR, error.message);
   }

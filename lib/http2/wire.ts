@@ -262,6 +262,12 @@ export class Http2Wire implements Wire {
     this.#reset(id, toWire(isEarly ? 'cancel' : code));
   }
 
+  /** A stream that is over here is broken by what still comes for it: the peer hears of it all the same (RFC 9113 §5.4.2). */
+  resetGone(id: number, code: number): void {
+    this.#reset(id, code);
+    this.#session.transmitter.schedule();
+  }
+
   #reset(id: number, code: number): void {
     const at = this.#frame(frameType.RST_STREAM, 0, id, 4);
     writeRstStream(this.#writer.slab, at, this.#wireId(id), code);

@@ -428,6 +428,10 @@ const cases: Readonly<Record<string, Case>> = {
     headers(1, false),
     frame(PRIORITY, 0, 1, new Uint8Array(4)),
   ),
+  'http2/6.3/2 PRIORITY of another length than 5, on a stream that is over': closed(
+    streamError(FRAME_SIZE_ERROR),
+    frame(PRIORITY, 0, 1, new Uint8Array(4)),
+  ),
   'http2/6.4/1 RST_STREAM on stream 0': is(protocol, rst(0)),
   'http2/6.4/2 RST_STREAM on an idle stream': is(protocol, rst(1)),
   'http2/6.4/3 RST_STREAM of another length than 4': is(
