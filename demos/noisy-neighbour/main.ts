@@ -30,9 +30,7 @@ const contenders: Record<string, () => Promise<Neighbours | null>> = {
   ssh2: () => peer('ssh2'),
 };
 
-const { values } = parseArgs({
-  options: { ms: { type: 'string', default: '1000' }, of: { type: 'string' } },
-});
+const values = readOptions();
 const ms = Number(values.ms);
 
 if (values.of !== undefined) {
@@ -45,6 +43,22 @@ if (values.of !== undefined) {
   );
   for (const name of Object.keys(contenders))
     process.stdout.write(`${render(name, await measureApart(name))}\n`);
+}
+
+/** `of` is for our own processes: whom this one is to measure. */
+function readOptions(): { ms: string; of?: string | undefined } {
+  try {
+    const { values } = parseArgs({
+      options: { ms: { type: 'string', default: '1000' }, of: { type: 'string' } },
+    });
+    if (Number(values.ms) >= 1) return values;
+  } catch {
+    // Said below.
+  }
+  console.error(
+    'Usage: npm run demo:noisy-neighbour [-- --ms <milliseconds that each one is measured for, 1000>]',
+  );
+  process.exit(2);
 }
 
 function measureApart(name: string): Promise<Figures | null> {

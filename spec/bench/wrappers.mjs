@@ -2,15 +2,20 @@
  * What wrappers cost: CPU time of the client's process, against that of one without a wrapper. Every variant has a
  * process of its own, so that none is compiled for the others' streams, and their rounds are interleaved; all talk to
  * the same server. Prints the median of the ratios of neighbouring rounds.
- *
- * `node spec/bench/wrappers.mjs [--rounds 15] [--only trace,debug] [--op churn100]`
  */
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
-import { parseArgs } from 'node:util';
+import { readArguments } from '../support/arguments.mjs';
+
+const usage = `Usage: npm run bench:wrappers -- [options]
+
+  --rounds N    this many rounds (default: 15)
+  --only a,b    wrappers with one of these in their names, beside none at all
+  --op name     only this operation: bulk or churn100
+  --help        this text`;
 
 const root = path.resolve(import.meta.dirname, '../..');
 const { resolve } = createRequire(path.join(root, 'package.json'));
@@ -108,9 +113,15 @@ function client(name, port) {
 }
 
 async function measure() {
-  const { values } = parseArgs({
-    options: { rounds: { type: 'string', default: '15' }, only: { type: 'string' }, op: { type: 'string' } },
-  });
+  const values = readArguments(
+    usage,
+    { rounds: { type: 'string', default: '15' }, only: { type: 'string' }, op: { type: 'string' } },
+    ['rounds'],
+  );
+  if (values.op !== undefined && !(values.op in operations)) {
+    console.error(`no operation ${values.op}; there are ${Object.keys(operations).join(' and ')}`);
+    process.exit(2);
+  }
   const names = Object.keys(variants).filter(
     (name) =>
       name === 'bare' ||

@@ -1,22 +1,29 @@
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
+import { readArguments } from './arguments.mjs';
 
 /**
- * Runs spec/fuzz, and what is named *.fuzz.spec elsewhere, for so many rounds, or as many as `npm test` runs of a test if
- * these are more: `npm run fuzz -- --rounds 50000`. Or replays what failed:
- * `npm run fuzz -- --seed 7 --rounds 1 -t 'the name of the test'`. Specs read both through random.ts.
+ * Runs spec/fuzz, and what is named *.fuzz.spec elsewhere, for so many rounds, or replays what failed. Specs read both
+ * through random.ts.
  */
+const usage = `Usage: npm run fuzz -- [options]
+
+  --rounds N    so many rounds of each test (default: 2000), or as many as npm test runs of it if these are more
+  --seed N      replays what failed with this seed: with --rounds 1 and -t
+  -t, --name x  only tests with this in their name
+  --help        this text`;
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
-const { values } = parseArgs({
-  options: {
+const values = readArguments(
+  usage,
+  {
     seed: { type: 'string' },
     rounds: { type: 'string', default: '2000' },
     name: { type: 'string', short: 't' },
   },
-});
+  ['rounds'],
+);
 
 const filter = values.name === undefined ? [] : ['-t', values.name];
 const jest = join(root, 'node_modules/jest/bin/jest.js');
