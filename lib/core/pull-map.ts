@@ -4,8 +4,9 @@ import {
   type ObservableInput,
   type ObservedValueOf,
   type OperatorFunction,
-  type Subscriber,
+  Subscriber,
 } from 'rxjs';
+import { Fifo } from './fifo.js';
 import { hold, type Release } from './hold.js';
 
 /**
@@ -22,11 +23,12 @@ export function pullMap<T, O extends ObservableInput<unknown>>(
   if (!(concurrent >= 1)) throw new RangeError(`pullMap needs at least 1 slot, not ${concurrent}`);
   return (source) =>
     new Observable((out: Subscriber<ObservedValueOf<O>>) => {
-      const waiting: T[] = [];
+      const waiting: Fifo<T> = new Fifo();
       const held: Release[] = [];
       let active = 0;
       let index = 0;
       let sourceDone = false;
+      let advancing = false;
 
       const letGo = (): void => {
         for (const release of held.splice(0)) release();
@@ -40,38 +42,41 @@ export function pullMap<T, O extends ObservableInput<unknown>>(
           out.error(error);
           return;
         }
-        const subscription = inner.subscribe({
+        subscribe(inner, {
           next: (result) => out.next(result),
-          error: (error: unknown) => out.error(error),
           complete: () => {
             active--;
-            out.remove(subscription);
             advance();
           },
         });
-        if (!subscription.closed) out.add(subscription);
       };
-      /** Fills free slots; the sources may go on once one is left over. */
+      /** Fills free slots; the sources may go on once one is left over. What ends at once is not to begin it again. */
       const advance = (): void => {
-        while (active < concurrent && waiting.length > 0 && !out.closed) start(waiting.shift() as T);
+        if (advancing) return;
+        advancing = true;
+        while (active < concurrent && waiting.size > 0 && !out.closed) start(waiting.shift() as T);
+        advancing = false;
         if (active < concurrent) letGo();
-        if (sourceDone && active === 0 && waiting.length === 0) out.complete();
+        if (sourceDone && active === 0 && waiting.size === 0) out.complete();
+      };
+      /** The subscriber is there before anything comes, which may be at once: whoever has enough ends it through `out`. */
+      const subscribe = <V>(from: Observable<V>, to: { next(value: V): void; complete(): void }): void => {
+        const subscriber = new Subscriber<V>({ ...to, error: (error: unknown) => out.error(error) });
+        out.add(subscriber);
+        from.subscribe(subscriber);
       };
 
       out.add(letGo);
-      out.add(
-        source.subscribe({
-          next: (value) => {
-            if (active < concurrent) start(value);
-            else waiting.push(value);
-            if (active >= concurrent && !out.closed) held.push(hold());
-          },
-          error: (error: unknown) => out.error(error),
-          complete: () => {
-            sourceDone = true;
-            advance();
-          },
-        }),
-      );
+      subscribe(source, {
+        next: (value) => {
+          if (active < concurrent) start(value);
+          else waiting.push(value);
+          if (active >= concurrent && !out.closed) held.push(hold());
+        },
+        complete: () => {
+          sourceDone = true;
+          advance();
+        },
+      });
     });
 }
