@@ -237,6 +237,11 @@ export class Session
 
   sendReset(stream: CoreStream, code: Reason, reason: string): void {
     if (!stream.announced || this.ending.isOver) return;
+    // A reset alone would say that nothing of it was read.
+    if (stream.answer === 'ready') {
+      stream.answer = 'written';
+      this.wire.accept(stream, stream.replyHeaders, 0, false);
+    }
     this.wire.reset(stream.id, code, reason);
     this.transmitter.schedule();
   }

@@ -34,6 +34,8 @@ export function takeFrom(
     : new Pump(outbox, pulledOf(form), options.signal, ended).finished;
 }
 
+const overflows: readonly string[] = ['strict', 'unbounded', 'drop-newest'];
+
 type SourceForm = Partial<
   SubscribableLike<Chunk> & AsyncIterable<Chunk> & Iterable<Chunk> & ReadableStream<Chunk>
 >;
@@ -46,8 +48,10 @@ function close(source: ByteSource, reason: unknown): unknown {
   return form.subscribe({ error: () => {} }, { signal: AbortSignal.abort() })?.unsubscribe();
 }
 
-/** A source that is none is the caller's mistake. */
-export function checkSource(source: unknown): void {
+/** A source that is none is the caller's mistake, and so are options that cannot be. */
+export function checkSource(source: unknown, { maxBuffered = 0, overflow = 'strict' }: SendOptions): void {
+  if (!(maxBuffered >= 0)) throw new RangeError(`send() keeps 0 bytes or more, not ${maxBuffered}`);
+  if (!overflows.includes(overflow)) throw new TypeError(`send() knows no overflow '${overflow}'`);
   if (isChunk(source)) return;
   const form = ArrayBuffer.isView(source)
     ? undefined

@@ -115,7 +115,8 @@ export class CoreStream implements Stream, Entry, InboxOwner, OutboxOwner {
 
   get trailers(): Promise<StreamHeaders | undefined> {
     const extra = this.#extra;
-    extra.trailers ??= deferredSince(this.inbox.isComplete, extra.peerTrailers, this.#failure);
+    const { isComplete, isStopped } = this.inbox;
+    extra.trailers ??= deferredSince(isComplete || isStopped, extra.peerTrailers, this.#failure);
     return extra.trailers.promise;
   }
 
@@ -156,6 +157,7 @@ export class CoreStream implements Stream, Entry, InboxOwner, OutboxOwner {
     if (isThenable(headers)) {
       if (!this.#mayAnswer()) return this;
       this.answer = 'promised';
+      this.#host.wire.answersLater?.(this);
       headers.then(
         (late) => this.#settleAnswer(late),
         (error: unknown) => this.#refuseFor(error),
@@ -258,7 +260,7 @@ export class CoreStream implements Stream, Entry, InboxOwner, OutboxOwner {
   // ------------------------------------------------------------------ sending
 
   send(source: ByteSource, options: SendOptions = {}): Promise<void> {
-    checkSource(source);
+    checkSource(source, options);
     this.#acceptByUse();
     return handled(this.#send(source, options));
   }

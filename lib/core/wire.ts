@@ -65,6 +65,8 @@ export interface Wire {
   open(stream: CoreStream, bytes: number, end: boolean): void;
   accept(stream: CoreStream, headers: StreamHeaders, bytes: number, end: boolean): void;
   data(stream: CoreStream, bytes: number, end: boolean): void;
+  /** The acceptor reads already, and answers later: where the opener may send nothing before, it is to hear that. */
+  answersLater?(stream: CoreStream): void;
 
   /** Ends our half with trailers. */
   trailers(stream: CoreStream, headers: StreamHeaders): void;

@@ -79,7 +79,7 @@ export const TYPE_STREAM = 'stream@rxmux.dev';
 export const MAX_FIRST_BYTES = 2048;
 /** The first one an opener gets has the reply headers, unless it has them; one before the end has trailers. */
 export const REQUEST_HEADERS = 'headers@rxmux.dev';
-/** Ends both halves, with the reason; CLOSE follows. */
+/** Ends both halves, with the reason; CLOSE follows. Before the reply headers of a peer of ours it refuses, as an OPEN_FAILURE does. */
 export const REQUEST_RESET = 'reset@rxmux.dev';
 export const REQUEST_KEEPALIVE = 'keepalive@openssh.com';
 

@@ -11,7 +11,7 @@ import {
 } from './frames.js';
 import { Attempts, type ClientSide } from './login.js';
 import type { SshAuthAttempt, SshLimitValues, SshOptions } from './options.js';
-import { Packets, type PacketsOwner, type ServerSide } from './seam.js';
+import { hungUpEarly, Packets, type PacketsOwner, type ServerSide } from './seam.js';
 
 /** Whom the link tells of what concerns the connection as a whole. */
 export interface LinkOwner {
@@ -405,7 +405,7 @@ export class SshLink implements Transport, PacketsOwner {
 
   #ended(): void {
     if (this.#loggedIn || this.#over) this.#handlers?.onEnd();
-    else this.failed(new SshError('disconnect', 'the peer closed the connection before the login was over'));
+    else this.failed(new SshError('disconnect', hungUpEarly));
   }
 
   #closed(error: unknown): void {

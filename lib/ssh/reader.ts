@@ -332,7 +332,10 @@ export class SshReader implements SshHandler {
     else if (stream.isOver) return;
     else if (channel.resetSeen !== null) {
       const { code, reason } = channel.resetSeen;
-      peer.reset(stream, fromWire(code), code, reason);
+      if (this.#wire.peerIsOurs && stream.origin === 'local' && !stream.isAnswered) {
+        const [text = '', ...lines] = reason.split('\n');
+        peer.refused(stream, fromWire(code), code, text, this.#headersIn(lines));
+      } else peer.reset(stream, fromWire(code), code, reason);
     } else if (channel.session !== null && channel.origin === 'local') this.sessions.closed(channel, stream);
     else if (channel.eofReceived) {
       if (!stream.outbox.hasEnded) peer.stopped(stream, 'cancel', 0);

@@ -62,6 +62,8 @@ export interface PacketsOwner {
   failed(error: SshError): void;
 }
 
+export const hungUpEarly = 'the peer closed the connection before the login was over';
+
 /** Logging in to a server is what ssh2's own clients do not count. */
 const loginMethods: readonly string[] = ['publickey', 'password'];
 
@@ -139,6 +141,8 @@ export class Packets implements SocketOwner {
   #software = '';
   #loggedIn = false;
   #keyed = false;
+  /** The peer has said goodbye, and ssh2 is to close the socket. */
+  #hungUp = false;
   #over = false;
 
   /** `isReused` if the owner is going to call `reuse`. */
@@ -312,7 +316,9 @@ export class Packets implements SocketOwner {
   givenUp(): void {
     if (this.#over) return;
     this.#owner.failed(
-      new SshError('transport', 'the peer broke the rules of the SSH transport or of logging in'),
+      this.#hungUp
+        ? new SshError('disconnect', hungUpEarly)
+        : new SshError('transport', 'the peer broke the rules of the SSH transport or of logging in'),
     );
   }
 
@@ -393,6 +399,7 @@ export class Packets implements SocketOwner {
       }
       return undefined;
     }
+    if (type === MSG_DISCONNECT) this.#hungUp = true;
     if (!this.#loggedIn || payload.byteLength === 0) return onPayload(payload);
     if (type === MSG_DISCONNECT) {
       this.#owner.message(plain(payload));

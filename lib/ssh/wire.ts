@@ -172,13 +172,26 @@ export class SshWire implements Wire {
       this.#reader.sessions.accepted(channel);
       return;
     }
-    this.lease(channel);
     const { isStream } = channel;
-    if (isStream && this.#link.peerMerges) this.confirm(channel, headerFields(headers));
-    else {
-      this.confirm(channel);
-      if (isStream && (this.peerIsOurs || headers !== noHeaders)) this.#sendHeaders(channel, headers);
+    if (isStream && this.#link.peerMerges && !channel.isConfirmed) {
+      this.lease(channel);
+      this.confirm(channel, headerFields(headers));
+      return;
     }
+    this.#confirmNow(channel);
+    if (isStream && (this.peerIsOurs || headers !== noHeaders)) this.#sendHeaders(channel, headers);
+  }
+
+  /** Grants the window now; the headers follow, or a reset that is a refusal then. Standard channels can only be refused before. */
+  answersLater(stream: CoreStream): void {
+    const channel = this.channels.byId(stream.id) as Channel;
+    if (channel.isStream) this.#confirmNow(channel);
+  }
+
+  #confirmNow(channel: Channel): void {
+    if (channel.isConfirmed) return;
+    this.lease(channel);
+    this.confirm(channel);
   }
 
   data(stream: CoreStream, bytes: number, end: boolean): void {
@@ -211,7 +224,11 @@ export class SshWire implements Wire {
     }
     const lines = [reason.slice(0, mostTextLength)];
     if (channel.isStream) for (const [name, value] of headers) lines.push(`${name}: ${value}`);
-    this.refuseOpen(channel, openReason(code, channel.isStream, reason !== ''), lines.join('\n'));
+    const text = lines.join('\n');
+    if (channel.isConfirmed) {
+      this.request(channel, REQUEST_RESET, false, toWire(code), text);
+      this.close(channel);
+    } else this.refuseOpen(channel, openReason(code, channel.isStream, reason !== ''), text);
   }
 
   refuseOpen(channel: Channel, reason: number, text: string): void {

@@ -189,8 +189,8 @@ export class LimitedStream extends ForwardingStream {
     return iterate(this);
   }
 
-  override send(source: ByteSource, options?: SendOptions): Promise<void> {
-    checkSource(source);
+  override send(source: ByteSource, options: SendOptions = {}): Promise<void> {
+    checkSource(source, options);
     return this.inner.send(pacedSource(source, this.#pacer), options);
   }
 

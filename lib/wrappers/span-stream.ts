@@ -309,7 +309,7 @@ export class SpanStream implements Stream, Recorder {
 
   send(source: ByteSource, options: SendOptions = {}): Promise<void> {
     if (this.#isSettled) return this.#inner.send(source, options);
-    checkSource(source);
+    checkSource(source, options);
     const moving = isChunk(source) ? null : movingSource(source, this);
     if (isChunk(source)) this.record(toBytes(source));
     const sending: Sending = { source: moving ?? wholeSource, options, promise: done };

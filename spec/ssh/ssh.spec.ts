@@ -510,6 +510,22 @@ describe('who is who', () => {
     expect(loginOf(server)).toEqual({ username: 'alice', method: 'password' });
   });
 
+  it('a client that closes before it is logged in has broken no rule', async () => {
+    const ends = pair({
+      server: {
+        authenticate: () => {
+          void ends.client.close().catch(() => {});
+          return new Promise(() => {});
+        },
+      },
+    });
+    await expect(ends.server.closed).rejects.toMatchObject({
+      code: 'closed',
+      remote: true,
+      cause: { reason: 'disconnect' },
+    });
+  });
+
   it('a key that is only offered has logged nobody in', async () => {
     const seen: unknown[] = [];
     const ends: Ends = pair({

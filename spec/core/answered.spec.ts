@@ -1,0 +1,207 @@
+/** What an opener may believe of an answer, on every protocol. */
+import { Subject } from 'rxjs';
+import {
+  framer,
+  join,
+  memoryPair,
+  type Protocol,
+  type Provider,
+  type SendOptions,
+  type Stream,
+  type StreamError,
+  span,
+} from 'rxmux';
+import { http2 } from 'rxmux/http2';
+import { spdy } from 'rxmux/spdy';
+import { ssh } from 'rxmux/ssh';
+import { collect } from '../conformance/bytes.js';
+import { trackPair } from '../support/leaks.js';
+import { trusting } from '../support/ssh.js';
+
+const protocols: Readonly<Record<string, () => Protocol>> = {
+  framer: () => framer,
+  http2: () => http2,
+  spdy: () => spdy,
+  ssh: () => ssh(trusting()),
+};
+
+const open: Provider[] = [];
+afterEach(() => {
+  for (const provider of open.splice(0)) provider.abort();
+});
+
+async function pair(protocol: Protocol): Promise<[client: Provider, server: Provider]> {
+  const [near, far] = memoryPair();
+  const client = protocol(near, { role: 'client' });
+  const server = protocol(far, { role: 'server' });
+  trackPair([client, server]);
+  open.push(client, server);
+  await client.ping();
+  return [client, server];
+}
+
+const ignore = (): void => {};
+const serve = (server: Provider, stream: (stream: Stream) => void): void => {
+  server.accept$.subscribe({ next: stream, error: ignore });
+};
+/** Reads, and so accepts, and resets in the same turn. */
+const readAndReset =
+  (read: (bytes: number) => void) =>
+  (stream: Stream): void => {
+    stream.data$.subscribe({
+      next: (chunk) => {
+        read(chunk.byteLength);
+        stream.reset('refused');
+      },
+      error: ignore,
+    });
+  };
+
+describe.each(Object.entries(protocols))('over %s', (_name, make) => {
+  it('a stream that was read and then reset is no refusal, whatever the code', async () => {
+    const [client, server] = await pair(make());
+    let bytes = 0;
+    serve(
+      server,
+      readAndReset((more) => {
+        bytes += more;
+      }),
+    );
+    const stream = client.newStream();
+    stream.send('pay 100').catch(ignore);
+    await expect(stream.closed).rejects.toMatchObject({ code: 'reset', reset: 'refused', retryable: false });
+    await expect(stream.reply).resolves.toEqual(expect.anything());
+    expect(bytes).toBe(7);
+  });
+
+  it('a span does not open it again on another connection', async () => {
+    const pairs = [await pair(make()), await pair(make())];
+    const paid: number[] = [];
+    for (const [, server] of pairs)
+      serve(
+        server,
+        readAndReset((bytes) => paid.push(bytes)),
+      );
+    const spanned = span(
+      pairs.map(([client]) => client),
+      { pick: 'primary' },
+    );
+    const stream = spanned.newStream();
+    stream.send('pay 100').catch(ignore);
+    await expect(stream.closed).rejects.toMatchObject({ code: 'reset', retryable: false });
+    expect(paid).toEqual([7]);
+    spanned.abort();
+  });
+
+  it('an acceptance with headers arrives, and then the reset of the same turn', async () => {
+    const [client, server] = await pair(make());
+    serve(server, (accepted) => {
+      accepted.accept({ ok: 'yes' });
+      accepted.reset(1234);
+    });
+    const stream = client.newStream();
+    expect((await stream.reply).get('ok')).toBe('yes');
+    await expect(stream.closed).rejects.toMatchObject({ code: 'reset', reset: 1234, remote: true });
+  });
+
+  it('trailers that are asked for after a stop are none, whatever has happened by then', async () => {
+    const [client, server] = await pair(make());
+    serve(server, (accepted) => {
+      accepted.send('hello').catch(ignore);
+      accepted.data$.subscribe({ error: ignore });
+    });
+    const stream = client.newStream();
+    await stream.read();
+    stream.stop();
+    expect(await stream.trailers).toBeUndefined();
+    const other = client.newStream();
+    await other.read();
+    other.stop();
+    await other.end();
+    await other.closed.catch(ignore);
+    expect(await other.trailers).toBeUndefined();
+  });
+
+  it('who answers with a promise reads meanwhile, as much as comes', async () => {
+    const [client, server] = await pair(make());
+    let answer: (headers: Record<string, string>) => void = ignore;
+    const received = new Promise<number>((resolve) => {
+      serve(server, (accepted) => {
+        accepted.accept(
+          new Promise((settle) => {
+            answer = settle;
+          }),
+        );
+        void collect(accepted).then(({ byteLength }) => resolve(byteLength));
+        accepted.send('done').catch(ignore);
+      });
+    });
+    const stream = client.newStream();
+    const sent = stream.send(new Uint8Array(10_000));
+    expect(await received).toBe(10_000);
+    await sent;
+    let isAnswered = false;
+    void stream.reply.then(() => {
+      isAnswered = true;
+    });
+    await client.ping();
+    expect(isAnswered).toBe(false);
+    answer({ late: 'yes' });
+    expect((await stream.reply).get('late')).toBe('yes');
+    expect((await collect(stream)).byteLength).toBe(4);
+    await stream.closed;
+  });
+
+  it('a proxy passes on the refusal of a stream that it reads already, with its headers and whether to try again', async () => {
+    const [client, proxyIn] = await pair(make());
+    const [proxyOut, backend] = await pair(make());
+    serve(proxyIn, (down) => {
+      const up = proxyOut.newStream(down.headers);
+      down.accept(up.reply);
+      join(down, up).catch(ignore);
+    });
+    serve(backend, (stream) => {
+      void proxyOut.ping().then(() => stream.reject('internal-error', { why: 'too late' }));
+    });
+    const stream = client.newStream();
+    stream.send(new Uint8Array(10_000)).catch(ignore);
+    const error = await stream.reply.catch((reason: StreamError) => reason);
+    expect(error).toMatchObject({ code: 'refused', reset: 'internal-error', remote: true, retryable: false });
+    expect((error as StreamError).headers?.get('why')).toBe('too late');
+  });
+
+  it('a promise that is not kept after something was read refuses', async () => {
+    const [client, server] = await pair(make());
+    let deny: (error: Error) => void = ignore;
+    const read = new Promise<void>((resolve) => {
+      serve(server, (accepted) => {
+        accepted.accept(
+          new Promise((_, reject) => {
+            deny = reject;
+          }),
+        );
+        accepted.data$.subscribe({ next: () => resolve(), error: ignore });
+      });
+    });
+    const stream = client.newStream();
+    stream.write('something').catch(ignore);
+    await read;
+    deny(new Error('no'));
+    await expect(stream.reply).rejects.toMatchObject({ code: 'refused', remote: true });
+    await expect(stream.closed).rejects.toMatchObject({ code: 'refused' });
+  });
+});
+
+describe('send()', () => {
+  const wrong: readonly (readonly [object, RegExp])[] = [
+    [{ overflow: 'nonsense' }, /nonsense/],
+    [{ maxBuffered: Number.NaN }, /NaN/],
+    [{ maxBuffered: -1 }, /-1/],
+    [{ maxBuffered: 'much' }, /much/],
+  ];
+  it.each(wrong)('with options that cannot be throws at once: %o', async (options, message) => {
+    const [client] = await pair(framer);
+    const stream = client.newStream();
+    expect(() => stream.send(new Subject<Uint8Array>(), options as SendOptions)).toThrow(message);
+  });
+});
