@@ -20,7 +20,12 @@ export function tapProvider(
         );
       return provider;
     }
-    provider.events$.subscribe({ error: () => {}, ...told });
+    // Called as methods: those of a Subject, or of a class of the caller's, are not its own properties.
+    provider.events$.subscribe({
+      next: (event) => told.next?.(event),
+      error: (error: unknown) => told.error?.(error),
+      complete: () => told.complete?.(),
+    });
     return provider;
   };
 }

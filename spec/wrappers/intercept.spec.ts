@@ -1,8 +1,10 @@
+import { Subject } from 'rxjs';
 import {
   ForwardingStream,
   handle,
   intercept,
   join,
+  type ProviderEvent,
   pullMap,
   type Stream,
   StreamError,
@@ -238,6 +240,32 @@ describe('tapProvider', () => {
     expect([types[0], types.at(-1)]).toEqual(['open', 'close']);
     await finish(client, server);
     await until(() => isComplete, 'the end is told');
+  });
+
+  it('tells a Subject, and an object whose methods are its class’s', async () => {
+    const { client, server } = two();
+    class Counter {
+      seen = 0;
+      next(): void {
+        this.seen++;
+      }
+    }
+    const subject = new Subject<ProviderEvent>();
+    const types: string[] = [];
+    let isComplete = false;
+    subject.subscribe({ next: ({ type }) => types.push(type), complete: () => (isComplete = true) });
+    const counter = new Counter();
+    const tapped = client.pipe(tapProvider(subject), tapProvider(counter));
+    echo(server);
+    const stream = tapped.newStream();
+    void stream.send('x');
+    await textOf(stream);
+    await stream.closed;
+    expect([types[0], types.at(-1)]).toEqual(['open', 'close']);
+    expect(counter.seen).toBe(types.length);
+    await client.close();
+    expect(isComplete).toBe(true);
+    await finish(server);
   });
 });
 
