@@ -16,31 +16,94 @@ export interface RedactOptions {
 export type Redactor = (value: string, name?: string) => string;
 
 const secretName =
-  /(^|-)auth(-|$)|authori[sz]|authenticat|cookie|token|secret|passw|passphrase|pwd|credential|jwt|session|signature|csrf|xsrf|(api|access|private|encryption|sec)-?key/;
+  /(^|-)auth(-|$)|authori[sz]|authenticat|cookie|token|secret|passw|passphrase|passcode|pwd|credential|jwt|session|signature|csrf|xsrf|(api|access|private|encryption|sec)-?key|(^|-)(sig|pass|sid|otp)(-|$)/;
+
+/** Azure has its secrets in `ocp-apim-subscription-key` and `x-functions-key`, Datadog in `dd-application-key`. */
+const keyName = /(^|-)key$/;
+/** Keys that open nothing. */
+const plainKeyName =
+  /(^|-)(websocket|idempotency|surrogate|cache|public|primary|foreign|partition|routing|row|sort|object)-key$/;
 
 /**
  * Whether a header, or a parameter of a URL, is likely to carry a secret by its name: `authorization`, `cookie`,
- * `set-cookie`, `x-api-key`, and whatever speaks of tokens, passwords, credentials, sessions, signatures or keys.
+ * `set-cookie`, `x-api-key`, whatever speaks of tokens, passwords, credentials, sessions or signatures, and whatever is
+ * called a key, but for the likes of `sec-websocket-key` and `idempotency-key`.
  */
 export function isSecretName(name: string): boolean {
-  return secretName.test(name.toLowerCase().replaceAll('_', '-'));
+  const plain = name.toLowerCase().replace(/[_.]/g, '-');
+  return secretName.test(plain) || (keyName.test(plain) && !plainKeyName.test(plain));
 }
 
 /** `Bearer x`, wherever it stands. */
 const scheme = /\b(bearer|basic|digest|negotiate)\s+[\w.~+/=-]+/gi;
-/** `scheme://user:password@host`. */
-const userInfo = /(\w:\/\/)[^\s/@]{1,512}@/g;
-/** `?name=value&name=value`. */
-const parameter = /([?&;]([^=&;?#\s]{1,128})=)[^&;#\s]*/g;
+/** `Digest username="x", response="y"`: all that follows belongs to it. */
+const digest = /\b(digest)\s+[\w*-]+\s*=[\s\S]*/i;
+/** `?name=`, `&name=`; `#name=` is how OAuth's implicit grant gives out tokens. */
+const parameter = /[?&;#]([^=&;?#\s]+)=/g;
+/** `://user:password@host:port`. */
+const authorityOf = /:\/\/([^/?#\s]*)/g;
+/** What is left of an authority behind its user info, `host:port`. It is none if a password has a slash in it. */
+const hostAndPort = /^(\[.*\]|[^:]*)(:\d*)?$/;
 
 /** Hides what is secret wherever it stands in a text: credentials after `Bearer`, in a URL, or as a parameter of one. */
 function redactText(text: string, isSecret: (name: string) => boolean): string {
   // Each of them needs one of these.
   if (!/[=@\s]/.test(text)) return text;
-  return text
-    .replace(scheme, `$1 ${redacted}`)
-    .replace(userInfo, `$1${redacted}@`)
-    .replace(parameter, (whole, start: string, name: string) => (isSecret(name) ? start + redacted : whole));
+  const shown = text.replace(digest, `$1 ${redacted}`).replace(scheme, `$1 ${redacted}`);
+  return redactParameters(redactUserInfo(shown), isSecret);
+}
+
+/**
+ * `scheme://user:password@host`, any number of times. Passwords that ought to have been escaped are hidden too: those with
+ * an `@` in them, and those with a `/`, up to the last `@` before a space. The time it takes grows with the text only.
+ */
+function redactUserInfo(text: string): string {
+  const last = text.lastIndexOf('@');
+  let shown = '';
+  let done = 0;
+  /** The last `@` before the next space, and that space. */
+  let at = -1;
+  let space = -1;
+  for (const match of text.matchAll(authorityOf)) {
+    const start = match.index + 3;
+    if (start > last) break;
+    if (start < done) continue;
+    const authority = match[1] as string;
+    const own = authority.lastIndexOf('@');
+    let end = start + own;
+    if (!hostAndPort.test(authority.slice(own + 1))) {
+      if (start > space) {
+        const word = wordOf(text, start);
+        at = start + word.lastIndexOf('@');
+        space = start + word.length;
+      }
+      end = at;
+    }
+    if (end < start) continue;
+    shown += text.slice(done, start) + redacted;
+    done = end;
+  }
+  return shown + text.slice(done);
+}
+
+function wordOf(text: string, start: number): string {
+  const rest = text.slice(start);
+  const length = rest.search(/\s/);
+  return length < 0 ? rest : rest.slice(0, length);
+}
+
+/** `?name=value&name=value`. A value that is shown may have further parameters in it, behind a `;`. */
+function redactParameters(text: string, isSecret: (name: string) => boolean): string {
+  let shown = '';
+  let done = 0;
+  for (const match of text.matchAll(parameter)) {
+    if (match.index < done || !isSecret(match[1] as string)) continue;
+    const start = match.index + match[0].length;
+    const length = text.slice(start).search(/[&#\s]/);
+    shown += text.slice(done, start) + redacted;
+    done = length < 0 ? text.length : start + length;
+  }
+  return shown + text.slice(done);
 }
 
 /** The redactor for these options; one list of names for every wrapper, so that no secret slips out by another door. */
@@ -48,17 +111,19 @@ export function redactor(options: RedactOptions = {}): Redactor {
   const { redact = [] } = options;
   if (redact === false) return (value) => value;
   const own = new Set(redact.map((name) => name.toLowerCase()));
-  // Names repeat from stream to stream, and are many only if a peer makes them up.
+  const isSecret = (name: string): boolean => own.has(name.toLowerCase()) || isSecretName(name);
+  // Names of headers repeat from stream to stream, and are many only if a peer makes them up.
   const known = new Map<string, boolean>();
-  const isSecret = (name: string): boolean => {
+  const isSecretHeader = (name: string): boolean => {
     let answer = known.get(name);
     if (answer === undefined) {
-      answer = own.has(name.toLowerCase()) || isSecretName(name);
+      answer = isSecret(name);
       if (known.size < mostKnownNames) known.set(name, answer);
     }
     return answer;
   };
-  return (value, name) => (name !== undefined && isSecret(name) ? redacted : redactText(value, isSecret));
+  return (value, name) =>
+    name !== undefined && isSecretHeader(name) ? redacted : redactText(value, isSecret);
 }
 
 const mostKnownNames = 256;
