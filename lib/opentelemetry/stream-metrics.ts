@@ -1,6 +1,16 @@
 import type { Meter } from '@opentelemetry/api';
 import type { Provider, ProviderEvent, Stream } from '../api.js';
 
+/** What is known of one connection. */
+interface Watched {
+  readonly attributes: Record<string, string>;
+  /** Streams that are among those that are open: one that could not be opened ends without. */
+  readonly counted: WeakSet<Stream>;
+  /** Bytes of streams that are over. */
+  in: number;
+  out: number;
+}
+
 /** OpenTelemetry's instruments, fed by `events$`. */
 export class StreamMetrics {
   readonly #meter: Meter;
@@ -9,7 +19,7 @@ export class StreamMetrics {
   readonly #durations;
   readonly #stalls;
   readonly #rtts;
-  readonly #providers: Map<Provider, { in: number; out: number }> = new Map();
+  readonly #providers: Map<Provider, Watched> = new Map();
 
   constructor(meter: Meter) {
     this.#meter = meter;
@@ -47,17 +57,17 @@ export class StreamMetrics {
 
   watch(provider: Provider): void {
     const attributes = attributesOf(provider);
-    const ended = { in: 0, out: 0 };
-    this.#providers.set(provider, ended);
+    const watched: Watched = { attributes, counted: new WeakSet(), in: 0, out: 0 };
+    this.#providers.set(provider, watched);
     this.#connections.add(1, attributes);
-    for (const { origin } of provider.streams.values()) this.#live.add(1, { ...attributes, origin });
-    provider.events$.subscribe({ next: (event) => this.#see(event, attributes, ended), error: () => {} });
+    for (const stream of provider.streams.values()) this.#begin(stream, watched);
+    provider.events$.subscribe({ next: (event) => this.#see(event, watched), error: () => {} });
     const over = (): void => {
       this.#connections.add(-1, attributes);
       this.#providers.delete(provider);
       const key = JSON.stringify(attributes);
       const past = this.#past.get(key) ?? { in: 0, out: 0 };
-      this.#past.set(key, { in: past.in + ended.in, out: past.out + ended.out });
+      this.#past.set(key, { in: past.in + watched.in, out: past.out + watched.out });
     };
     provider.closed.then(over, over);
   }
@@ -67,11 +77,11 @@ export class StreamMetrics {
 
   #totals(): Map<string, { in: number; out: number }> {
     const totals = new Map(Array.from(this.#past, ([key, total]) => [key, { ...total }]));
-    for (const [provider, ended] of this.#providers) {
+    for (const [provider, watched] of this.#providers) {
       const key = JSON.stringify(attributesOf(provider));
       const total = totals.get(key) ?? { in: 0, out: 0 };
-      total.in += ended.in;
-      total.out += ended.out;
+      total.in += watched.in;
+      total.out += watched.out;
       for (const { stats } of provider.streams.values()) {
         total.in += stats.bytesIn;
         total.out += stats.bytesOut;
@@ -81,21 +91,20 @@ export class StreamMetrics {
     return totals;
   }
 
-  #see(event: ProviderEvent, attributes: Record<string, string>, ended: { in: number; out: number }): void {
+  #see(event: ProviderEvent, watched: Watched): void {
+    const { attributes } = watched;
     switch (event.type) {
       case 'open':
       case 'accept':
-        this.#live.add(1, { ...attributes, origin: event.stream.origin });
+        this.#begin(event.stream, watched);
         break;
       case 'close':
-        this.#end(event.stream, event.at, attributes, ended);
+        this.#end(event.stream, event.at, watched);
         break;
-      case 'reset': {
+      case 'reset':
         // A number of the peer's own must not be able to make series.
-        const type = typeof event.code === 'number' ? '_OTHER' : event.code;
-        this.#end(event.stream, event.at, { ...attributes, 'error.type': type }, ended);
+        this.#end(event.stream, event.at, watched, typeof event.code === 'number' ? '_OTHER' : event.code);
         break;
-      }
       case 'stall':
         this.#stalls.add(1, { ...attributes, side: event.side });
         break;
@@ -104,18 +113,20 @@ export class StreamMetrics {
     }
   }
 
-  #end(
-    stream: Stream,
-    at: number,
-    attributes: Record<string, string>,
-    ended: { in: number; out: number },
-  ): void {
+  #begin(stream: Stream, { attributes, counted }: Watched): void {
+    counted.add(stream);
+    this.#live.add(1, { ...attributes, origin: stream.origin });
+  }
+
+  #end(stream: Stream, at: number, watched: Watched, error?: string): void {
     const { stats, origin } = stream;
-    const { 'error.type': _error, ...own } = attributes;
-    this.#live.add(-1, { ...own, origin });
-    this.#durations.record(Math.max(0, at - stats.openedAt) / 1000, { ...attributes, origin });
-    ended.in += stats.bytesIn;
-    ended.out += stats.bytesOut;
+    watched.in += stats.bytesIn;
+    watched.out += stats.bytesOut;
+    if (!watched.counted.delete(stream)) return;
+    const { attributes } = watched;
+    this.#live.add(-1, { ...attributes, origin });
+    const type = error === undefined ? {} : { 'error.type': error };
+    this.#durations.record(Math.max(0, at - stats.openedAt) / 1000, { ...attributes, ...type, origin });
   }
 }
 

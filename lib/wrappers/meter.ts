@@ -32,6 +32,8 @@ class Group {
   readonly durations: Histogram = new Histogram(durationBounds);
   readonly rtts: Histogram = new Histogram(rttBounds);
   goAways = 0;
+  /** Streams among those opened: one that could not be opened ends without. */
+  readonly #counted: WeakSet<Stream> = new WeakSet();
   #endedIn = 0;
   #endedOut = 0;
 
@@ -41,7 +43,7 @@ class Group {
 
   watch(provider: Provider): void {
     this.live.add(provider);
-    for (const { origin } of provider.streams.values()) this.opened[origin]++;
+    for (const stream of provider.streams.values()) this.#begin(stream);
     const subscription = provider.events$.subscribe({ next: (event) => this.#see(event), error: () => {} });
     const over = (): void => {
       this.live.delete(provider);
@@ -68,16 +70,15 @@ class Group {
     switch (event.type) {
       case 'open':
       case 'accept':
-        this.opened[event.stream.origin]++;
+        this.#begin(event.stream);
         break;
       case 'close':
-        this.closed++;
-        this.#end(event);
+        if (this.#end(event)) this.closed++;
         break;
       case 'reset': {
+        if (!this.#end(event)) break;
         const code = typeof event.code === 'number' ? 'other' : event.code;
         this.resets.set(code, (this.resets.get(code) ?? 0) + 1);
-        this.#end(event);
         break;
       }
       case 'stall':
@@ -91,10 +92,19 @@ class Group {
     }
   }
 
-  #end({ stream: { stats }, at }: { readonly stream: Stream; readonly at: number }): void {
+  #begin(stream: Stream): void {
+    this.#counted.add(stream);
+    this.opened[stream.origin]++;
+  }
+
+  /** Whether it counts. */
+  #end({ stream, at }: { readonly stream: Stream; readonly at: number }): boolean {
+    const { stats } = stream;
     this.#endedIn += stats.bytesIn;
     this.#endedOut += stats.bytesOut;
+    if (!this.#counted.delete(stream)) return false;
     this.durations.add(Math.max(0, at - stats.openedAt) / 1000);
+    return true;
   }
 }
 

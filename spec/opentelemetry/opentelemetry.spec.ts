@@ -167,4 +167,20 @@ describe('the metrics', () => {
     // A counter never falls, even when its connection is gone.
     expect(await value('rxmux.stream.io', { 'network.io.direction': 'transmit' })).toBe(3500);
   });
+
+  it('know nothing of streams that were never opened', async () => {
+    const { client, server, close } = linked();
+    const measured = client.pipe(opentelemetry({ tracer: false }));
+    echoAll(server);
+    await measured.newStream({}).reply;
+    void server.close().catch(() => {});
+    // The answer to a ping comes behind the GOAWAY.
+    await client.ping();
+    await expect(measured.newStream({}).closed).rejects.toMatchObject({ retryable: true });
+    const live = (await telemetry.points()).filter(({ name }) => name === 'rxmux.streams');
+    expect(live.map(({ value }) => value)).toEqual([1]);
+    await close();
+    const left = (await telemetry.points()).filter(({ name }) => name === 'rxmux.streams');
+    expect(left.map(({ value }) => value)).toEqual([0]);
+  });
 });

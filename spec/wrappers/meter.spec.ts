@@ -67,6 +67,24 @@ describe('meter()', () => {
     expect(text).not.toMatch(/="7[78]"/);
   });
 
+  it('does not count the end of what was never opened', async () => {
+    const metrics = meter();
+    const connection = linked();
+    connections.push(connection);
+    const { client, server } = connection;
+    client.pipe(metrics);
+    echoAll(server);
+    await client.newStream({}).reply;
+    void server.close().catch(() => {});
+    // The answer to a ping comes behind the GOAWAY.
+    await client.ping();
+    await expect(client.newStream({}).closed).rejects.toMatchObject({ retryable: true });
+    const text = metrics.text();
+    expect(figure(text, 'rxmux_streams_opened_total{', 'origin="local"')).toBe(1);
+    expect(figure(text, 'rxmux_streams_reset_total{')).toBeUndefined();
+    expect(figure(text, 'rxmux_stream_duration_seconds_count{')).toBe(0);
+  });
+
   it('sees what streams are blocked on', async () => {
     const metrics = meter();
     const connection = linked();
