@@ -3,6 +3,7 @@ import type { Provider, ProviderEvent, Stream } from '../api.js';
 
 /** What is known of one connection. */
 interface Watched {
+  /** Those it had at first: the protocol of a span changes with its members, and a counter's must not. */
   readonly attributes: Record<string, string>;
   /** Streams that are among those that are open: one that could not be opened ends without. */
   readonly counted: WeakSet<Stream>;
@@ -78,7 +79,7 @@ export class StreamMetrics {
   #totals(): Map<string, { in: number; out: number }> {
     const totals = new Map(Array.from(this.#past, ([key, total]) => [key, { ...total }]));
     for (const [provider, watched] of this.#providers) {
-      const key = JSON.stringify(attributesOf(provider));
+      const key = JSON.stringify(watched.attributes);
       const total = totals.get(key) ?? { in: 0, out: 0 };
       total.in += watched.in;
       total.out += watched.out;

@@ -4,6 +4,8 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { context, SpanKind, SpanStatusCode, trace } from '@opentelemetry/api';
+import { BehaviorSubject } from 'rxjs';
+import { http2, type Provider, span } from 'rxmux';
 import { framer } from 'rxmux/framer';
 import { connect } from 'rxmux/node';
 import { opentelemetry } from 'rxmux/opentelemetry';
@@ -182,5 +184,38 @@ describe('the metrics', () => {
     await close();
     const left = (await telemetry.points()).filter(({ name }) => name === 'rxmux.streams');
     expect(left.map(({ value }) => value)).toEqual([0]);
+  });
+
+  it('keep the names a span had when it was first looked at', async () => {
+    const [one, other] = [linked(), linked(http2)];
+    const members = new BehaviorSubject<readonly Provider[]>([]);
+    const measured = span(members).pipe(opentelemetry({ tracer: false }));
+    const set: Provider[] = [];
+    for (const { client, server } of [one, other]) {
+      echoAll(server);
+      set.push(client);
+      members.next([...set]);
+      const stream = measured.newStream({});
+      void stream.send(new Uint8Array(1000));
+      await drain(stream);
+      await stream.closed;
+      const sent = (await telemetry.points()).filter(
+        ({ name, attributes }) =>
+          name === 'rxmux.stream.io' && attributes['network.io.direction'] === 'transmit',
+      );
+      expect(sent).toEqual([
+        {
+          name: 'rxmux.stream.io',
+          attributes: {
+            'network.protocol.name': 'span',
+            'rxmux.role': 'client',
+            'network.io.direction': 'transmit',
+          },
+          value: 1000 * set.length,
+        },
+      ]);
+    }
+    await one.close();
+    await other.close();
   });
 });
