@@ -125,7 +125,7 @@ class SpanProvider implements Span {
     const member = new Member(provider, this.#count++);
     this.#members.set(provider, member);
     this.#queue.add(provider);
-    for (const observer of this.#observers) observer.add(member);
+    for (const observer of [...this.#observers]) observer.add(member);
     provider.closed.then(
       () => this.#gone(member),
       (error: unknown) => this.#gone(member, error),
@@ -283,6 +283,7 @@ class SpanProvider implements Span {
     return this.#merged(
       ({ provider }) => provider.events$,
       (event, member, subscriber) => this.#passEvent(event, member, subscriber),
+      (member, subscriber) => this.#tellStreams(member, subscriber),
     );
   }
 
@@ -297,23 +298,40 @@ class SpanProvider implements Span {
     );
   }
 
-  #merged<T>(of: (member: Member) => Observable<T>, pass: Pass<T>): Observable<T> {
+  /** `joined` is for those that were there when a member came. */
+  #merged<T>(
+    of: (member: Member) => Observable<T>,
+    pass: Pass<T>,
+    joined: (member: Member, subscriber: Subscriber<T>) => void = () => {},
+  ): Observable<T> {
     return new Rx((subscriber) => {
       if (this.#isOver) {
         subscriber.complete();
         return undefined;
       }
+      const look = (member: Member): void => {
+        const next = (value: T): void => pass(value, member, subscriber);
+        subscriber.add(of(member).subscribe({ next, error: () => {} }));
+      };
       const observer = {
         add: (member: Member): void => {
-          const next = (value: T): void => pass(value, member, subscriber);
-          subscriber.add(of(member).subscribe({ next, error: () => {} }));
+          look(member);
+          joined(member, subscriber);
         },
         complete: () => subscriber.complete(),
       };
-      for (const member of this.#members.values()) observer.add(member);
+      for (const member of this.#members.values()) look(member);
       this.#observers.add(observer);
       return () => this.#observers.delete(observer);
     });
+  }
+
+  /** Streams that a connection brings along are new to whoever looks at the span. */
+  #tellStreams(member: Member, subscriber: Subscriber<ProviderEvent>): void {
+    for (const stream of member.provider.streams.values()) {
+      const type = stream.origin === 'local' ? 'open' : 'accept';
+      subscriber.next({ type, at: stream.stats.openedAt, stream: this.#show(stream, member) });
+    }
   }
 
   #passEvent(event: ProviderEvent, member: Member, subscriber: Subscriber<ProviderEvent>): void {

@@ -1,4 +1,4 @@
-import { Subject } from 'rxjs';
+import { BehaviorSubject, Subject } from 'rxjs';
 import { type Provider, type ProviderEvent, type Span, type Stream, StreamError, span } from 'rxmux';
 import { pattern } from '../conformance/bytes.js';
 import { until } from '../conformance/wait.js';
@@ -322,6 +322,31 @@ describe('span: connections', () => {
     expect(await textOf(old)).toBe('begun, and ended');
     await old.closed;
     set.complete();
+  });
+
+  it('bring the streams they have to whoever looks on', async () => {
+    pairs = [two(), two()];
+    const [first, second] = pairs as [Two, Two];
+    const members = new BehaviorSubject<readonly Provider[]>([first.client]);
+    const whole = span(members);
+    const told: string[] = [];
+    const seen = new Map<Stream, number>();
+    whole.events$.subscribe((event) => {
+      if (!('stream' in event)) return;
+      told.push(event.type);
+      if (!seen.has(event.stream)) seen.set(event.stream, event.at);
+    });
+    const ours = second.client.newStream();
+    const theirs = second.server.newStream();
+    await theirs.write('x');
+    await until(() => second.client.streams.size === 2, 'the stream has come');
+    members.next([first.client, second.client]);
+    expect(told).toEqual(['open', 'accept']);
+    expect([...seen.keys()]).toEqual([...whole.streams.values()]);
+    expect([...seen.values()][0]).toBe(ours.stats.openedAt);
+    for (const stream of whole.streams.values()) stream.reset();
+    expect(told).toEqual(['open', 'accept', 'reset', 'reset']);
+    expect(seen.size).toBe(2);
   });
 
   it('have their incoming streams merged, one reader for all', async () => {
