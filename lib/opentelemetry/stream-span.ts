@@ -32,11 +32,16 @@ const getter: TextMapGetter<StreamHeaders> = {
 const contexts: WeakMap<Stream, Context> = new WeakMap();
 
 /**
- * The context of a stream's span, for spans within it: `context.with(contextOf(stream), work)`. The active context for a
- * stream that has no span.
+ * The context of a stream's span, for spans within it: `context.with(contextOf(stream), work)`. Operators that replace
+ * streams may be in between. The active context for a stream that has no span.
  */
 export function contextOf(stream: Stream): Context {
-  return contexts.get(stream) ?? context.active();
+  // What wraps a stream calls it `inner`, as `ForwardingStream` does.
+  for (let one: Stream | undefined = stream; one; one = (one as { readonly inner?: Stream }).inner) {
+    const within = contexts.get(one);
+    if (within !== undefined) return within;
+  }
+  return context.active();
 }
 
 /** Opens a stream with a span around it, whose context goes along in the stream's headers. */

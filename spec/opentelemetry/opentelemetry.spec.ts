@@ -5,10 +5,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { context, SpanKind, SpanStatusCode, trace } from '@opentelemetry/api';
 import { BehaviorSubject } from 'rxjs';
-import { http2, type Provider, span } from 'rxmux';
+import { http2, limit, type Provider, type Stream, span } from 'rxmux';
 import { framer } from 'rxmux/framer';
 import { connect } from 'rxmux/node';
-import { opentelemetry } from 'rxmux/opentelemetry';
+import { contextOf, opentelemetry } from 'rxmux/opentelemetry';
 import { until } from '../conformance/wait.js';
 import { drain, echoAll, linked } from '../dashboard/connections.js';
 import { type PlainSpan, startTelemetry, type Telemetry } from './telemetry.js';
@@ -109,6 +109,22 @@ describe('a span for each stream', () => {
     expect(far?.headers.getAll('traceparent')).toHaveLength(1);
     expect(far?.headers.get('traceparent')).toMatch(/^00-[0-9a-f]{32}-[0-9a-f]{16}-01$/);
     expect(far?.headers.get('other')).toBe('kept');
+    await close();
+  });
+
+  it('is found from what stands in the place of the stream', async () => {
+    const { client, server, close } = linked();
+    const wrap = limit({ perStream: { bytes: 1000 } });
+    const wrapped = span([client.pipe(opentelemetry({ meter: false }))]).pipe(wrap);
+    const accepting = server.pipe(opentelemetry({ meter: false }), wrap);
+    const ours = wrapped.newStream({});
+    void ours.end();
+    const theirs = (await accepting.accept()) as Stream;
+    const [near, far] = [ours, theirs].map((stream) => trace.getSpanContext(contextOf(stream)));
+    expect(near?.spanId).toMatch(/^[0-9a-f]{16}$/);
+    expect(far).toMatchObject({ traceId: near?.traceId });
+    expect(far?.spanId).not.toBe(near?.spanId);
+    expect(contextOf(server.newStream({}))).toBe(context.active());
     await close();
   });
 
