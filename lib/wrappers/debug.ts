@@ -68,7 +68,7 @@ function lineOf(event: ProviderEvent, redact: Redactor): string {
 /** A label alone does not say which stream of several it is. */
 function titleOf(stream: Stream, redact: Redactor): string {
   const label = redact(stream.label);
-  return label.endsWith(`#${stream.id}`) ? label : `${quoted(label)}#${stream.id}`;
+  return label.endsWith(`#${stream.id}`) ? quoted(label) : `${quoted(label)}#${stream.id}`;
 }
 
 function sumOf({ stream, at }: { stream: Stream; at: number }): string {

@@ -48,6 +48,18 @@ describe('debug', () => {
     expect(lines[0]).toContain('name: "a\\u001b[31mred"');
   });
 
+  it('lets no peer write lines of its own by the label that it is given', async () => {
+    const { client, server } = two();
+    const lines: string[] = [];
+    server.pipe(debug({ log: (line) => lines.push(line) }));
+    client.newStream({ name: 'x\x1b[2J\x9b31m' });
+    const stream = await next(server);
+    stream.label = `${stream.headers.get('name')}#${stream.id}`;
+    stream.reset();
+    await finish(client, server);
+    expect(lines[1]).toMatch(/^framer server "x\\u001b\[2J\\u009b31m#1" reset by us/);
+  });
+
   it('lets no peer write lines of its own by what it says at the end', async () => {
     const [near, far] = memoryPair();
     const client = http2(near, { role: 'client' });
