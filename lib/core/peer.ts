@@ -111,9 +111,8 @@ export class Peer {
     return null;
   }
 
-  /** Hands an opened stream on, after the data that came with it. */
+  /** Hands an opened stream on, with the data that came with it. Observers heard of it before that. */
   offered(stream: CoreStream): void {
-    this.#host.tell('accept', stream);
     if (stream.state !== 'reset') this.#host.backlog.push(stream);
   }
 

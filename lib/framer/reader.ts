@@ -48,6 +48,7 @@ export class FramerReader implements FrameHandler {
     const headers =
       urgency <= 7 ? this.#headers(block) : violation(`the peer opened stream ${id} with urgency ${urgency}`);
     const stream = session.peer.opened(id, headers, urgency);
+    if (stream !== null) session.tell('accept', stream);
     this.#take(stream, data, end);
     if (stream !== null) session.peer.offered(stream);
   }

@@ -96,8 +96,10 @@ export class Http2Reader implements FrameHandler {
       return;
     }
     if (!isWrong) this.#expect(stream, request.length);
+    const isHidden = this.#wire.host?.takes(stream) === true;
+    if (!isHidden) this.#session.tell('accept', stream);
     if (end) this.#end(stream, undefined);
-    if (!stream.isOver && this.#wire.host?.takes(stream) !== true) peer.offered(stream);
+    if (!isHidden) peer.offered(stream);
   }
 
   #response(stream: CoreStream, decoded: DecodedBlock, end: boolean): void {

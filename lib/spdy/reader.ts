@@ -81,7 +81,7 @@ export class SpdyReader implements SpdyHandler {
 
   synStream(id: number, associatedTo: number, priority: number, flags: number, block: Uint8Array): void {
     this.#seen(FRAME_SYN_STREAM, flags, id, SYN_STREAM_HEAD_BYTES + block.byteLength);
-    const { peer, limits, backlog } = this.#session;
+    const { peer, limits } = this.#session;
     const flat = withOptions(this.#decode(block, id), associatedTo, flags);
     const bytes = this.#blocks.unpackedBytes;
     if (id <= peer.lastId && id % 2 === peer.lastId % 2) {
@@ -92,11 +92,10 @@ export class SpdyReader implements SpdyHandler {
     const stream = peer.opened(id, this.#held.hasRoom(bytes) ? headers : tooMuchHeld(id), priority);
     if (stream === null) return;
     this.#held.hold(stream, bytes);
-    // Whoever observes hears of the stream before its end, which may be the last of it.
     this.#session.tell('accept', stream);
     if ((flags & FLAG_UNIDIRECTIONAL) !== 0) mute(stream);
     if ((flags & FLAG_FIN) !== 0) stream.peerEnded();
-    if (stream.state !== 'reset') backlog.push(stream);
+    peer.offered(stream);
   }
 
   synReply(id: number, flags: number, block: Uint8Array): void {

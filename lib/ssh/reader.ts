@@ -133,6 +133,7 @@ export class SshReader implements SshHandler {
       return;
     }
     this.sessions.begin(channel, stream);
+    this.#session.tell('accept', stream);
     if (first !== null) this.#received(channel, stream, first);
     peer.offered(stream);
   }

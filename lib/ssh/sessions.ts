@@ -278,6 +278,7 @@ export class Sessions {
     const stream = peer.opened(channel.id, headers, 3);
     if (stream === null) return true;
     this.begin(channel, stream);
+    this.#session.tell('accept', stream);
     peer.offered(stream);
     return true;
   }

@@ -1,4 +1,4 @@
-/** What an opener may believe of an answer, on every protocol. */
+/** What an opener may believe of an answer, and observers of its stream, on every protocol. */
 import { Subject } from 'rxjs';
 import {
   framer,
@@ -102,6 +102,37 @@ describe.each(Object.entries(protocols))('over %s', (_name, make) => {
     const stream = client.newStream();
     expect((await stream.reply).get('ok')).toBe('yes');
     await expect(stream.closed).rejects.toMatchObject({ code: 'reset', reset: 1234, remote: true });
+  });
+
+  it('observers hear of a stream before what came with its opening', async () => {
+    const [client, server] = await pair(make());
+    const told: string[] = [];
+    server.events$.subscribe((event) => 'stream' in event && told.push(event.type));
+    serve(server, (accepted) => void accepted.send(accepted.data$).catch(ignore));
+    const stream = client.newStream();
+    stream.send('x').catch(ignore);
+    await collect(stream);
+    await stream.closed;
+    const bare = client.newStream();
+    bare.end().catch(ignore);
+    await collect(bare);
+    await client.ping();
+    const second = told.indexOf('close') + 1;
+    expect([told[0], told[second]]).toEqual(['accept', 'accept']);
+    expect(told.toSorted()).toEqual('accept accept close close end end end end reply reply'.split(' '));
+    expect(told.slice(0, second).filter((type) => type === 'end').length).toBe(2);
+  });
+
+  it('who resets a stream when he hears of it is not given it', async () => {
+    const [client, server] = await pair(make());
+    server.events$.subscribe((event) => event.type === 'accept' && event.stream.reset('cancel'));
+    const given: Stream[] = [];
+    serve(server, (accepted) => given.push(accepted));
+    const stream = client.newStream();
+    stream.send('x').catch(ignore);
+    await expect(stream.closed).rejects.toMatchObject({ reset: 'cancel' });
+    await client.ping();
+    expect([given, server.streams.size]).toEqual([[], 0]);
   });
 
   it('trailers that are asked for after a stop are none, whatever has happened by then', async () => {
