@@ -47,10 +47,16 @@ function nameOf(host: string): string {
   return host.replace(/:\d+$/, '').toLowerCase();
 }
 
+/** What is asked for. A target may be anything, and none is refused here: an error in a handler would end the process. */
+export function targetOf({ url = '/' }: IncomingMessage): { path: string; query: URLSearchParams } {
+  const [path = '', ...rest] = url.split('?');
+  return { path, query: new URLSearchParams(rest.join('?')) };
+}
+
 function tokensOf(request: IncomingMessage): string[] {
   const { authorization = '', cookie = '' } = request.headers;
   const given: string[] = [];
-  const inQuery = new URL(request.url ?? '/', 'http://dashboard').searchParams.get('token');
+  const inQuery = targetOf(request).query.get('token');
   if (inQuery !== null) given.push(inQuery);
   const bearer = /^bearer (.+)$/i.exec(authorization)?.[1];
   if (bearer !== undefined) given.push(bearer);

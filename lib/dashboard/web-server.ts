@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { cookieName, denialOf, type GuardOptions } from './guard.js';
+import { cookieName, denialOf, type GuardOptions, targetOf } from './guard.js';
 import type { Viewer } from './hub.js';
 import { pageHtml } from './page-html.js';
 
@@ -66,10 +66,10 @@ export class WebServer {
       say(response, denial.status, `${denial.reason}\n`);
       return;
     }
-    const { pathname, searchParams } = new URL(request.url ?? '/', 'http://dashboard');
-    if (pathname === '/events') this.#stream(request, response);
-    else if (pathname !== '/') say(response, 404, 'there is nothing here\n');
-    else if (searchParams.has('token')) this.#keepToken(response, searchParams.get('token') as string);
+    const { path, query } = targetOf(request);
+    if (path === '/events') this.#stream(request, response);
+    else if (path !== '/') say(response, 404, 'there is nothing here\n');
+    else if (query.has('token')) this.#keepToken(response, query.get('token') as string);
     else {
       response.setHeader('content-security-policy', contentPolicy);
       response.setHeader('content-type', 'text/html; charset=utf-8');

@@ -50,6 +50,22 @@ function ask(address: string, headers: Record<string, string> = {}, method = 'GE
   });
 }
 
+/** Asks for a target that no client would make. */
+function askRaw(address: string, target: string): Promise<string> {
+  const { host, hostname, port } = new URL(address);
+  return new Promise((resolve, reject) => {
+    const socket = connect(Number(port), hostname);
+    let text = '';
+    socket.setEncoding('utf8');
+    socket.on('data', (part: string) => {
+      text += part;
+    });
+    socket.on('error', reject);
+    socket.on('close', () => resolve(text.split('\r\n')[0] as string));
+    socket.end(`GET ${target} HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n\r\n`);
+  });
+}
+
 interface Message {
   readonly isWhole?: true;
   readonly streams: readonly { readonly id: number; readonly label: string }[];
@@ -121,6 +137,17 @@ describe('the dashboard as a server', () => {
       expect((await ask(address, {}, method)).status).toBe(405);
     }
   });
+
+  it.each(['//', '///', '//[', '/\\\\', 'http://', '//a:b@c:99999/', '/%', '/?%', '/events/?token=%ff'])(
+    'outlives a request for %s',
+    async (target) => {
+      const open = await serve().address;
+      const guarded = new URL('/', await serve({ token: 'sesame' }).address).href;
+      const isPage = target.startsWith('/?');
+      expect(await within(askRaw(open, target), 1000, () => target)).toContain(isPage ? ' 200 ' : ' 404 ');
+      expect(await within(askRaw(guarded, target), 1000, () => target)).toContain(' 401 ');
+    },
+  );
 
   it('is guarded by a token off loopback', async () => {
     const board = serve({ host: '0.0.0.0', hosts: ['dash.example'] });
