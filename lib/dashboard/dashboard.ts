@@ -15,7 +15,10 @@ export interface DashboardOptions extends RedactOptions {
   token?: string;
   /** Further names that lead here, as behind a proxy. A request that calls the dashboard otherwise is refused. */
   hosts?: readonly string[];
-  /** How often a connection is pinged while a page is open, for the chart of round trips; 0 is never. Default 1000. */
+  /**
+   * How often a connection is pinged while a page is open, for the chart of round trips; 0 is never. Default 1000, and never
+   * where we are an HTTP/2 client: servers of gRPC throw out whoever pings. Pings that others send are shown in any case.
+   */
   pingMs?: number;
 }
 
@@ -39,11 +42,11 @@ const everywhere = new Set(['0.0.0.0', '::']);
  *     const provider = (await connect(address, framer)).pipe(board);
  *     console.log(await board.address);
  *
- * It looks through `events$`, `frames$` and `stats`, so the provider it returns is the one it was given. While no page
- * is open it only counts. It keeps no process alive.
+ * It looks through `events$`, `frames$` and `stats`, and pings: the provider it returns is the one it was given. While
+ * no page is open it only counts. It keeps no process alive.
  */
 export function dashboard(options: DashboardOptions = {}): Dashboard {
-  const { port = 0, host = '127.0.0.1', hosts = [], pingMs = 1000 } = options;
+  const { port = 0, host = '127.0.0.1', hosts = [], pingMs } = options;
   const token = options.token ?? (loopback.has(host) ? null : randomBytes(18).toString('base64url'));
   const hub = new Hub({ pingMs, redact: redactor(options) });
   const server = new WebServer({

@@ -11,6 +11,7 @@ const slowestMs = 400;
 const share = 40;
 /** Connections that are over and still listed. */
 const mostOver = 16;
+const defaultPingMs = 1000;
 /** Connections pinged in one round; the others have their turn in the next ones. */
 const mostPings = 16;
 
@@ -21,7 +22,8 @@ export interface Viewer {
 }
 
 export interface HubOptions {
-  readonly pingMs: number;
+  /** Undefined: once a second, except for those who may take it ill. */
+  readonly pingMs: number | undefined;
   /** Hides what is secret in headers, labels and messages. */
   readonly redact: Redactor;
 }
@@ -104,10 +106,13 @@ export class Hub {
 
   #ping(now: number): void {
     const { pingMs } = this.#options;
-    if (pingMs <= 0 || now < this.#pingAt) return;
-    this.#pingAt = now + pingMs;
-    const open = [...this.#connections].filter(({ isOver }) => !isOver);
-    for (let i = 0; i < Math.min(mostPings, open.length); i++) open[this.#pinged++ % open.length]?.ping();
+    const everyMs = pingMs ?? defaultPingMs;
+    if (everyMs <= 0 || now < this.#pingAt) return;
+    this.#pingAt = now + everyMs;
+    const mayPing = ({ isOver, isPingable }: WatchedConnection): boolean =>
+      !isOver && (pingMs !== undefined || isPingable);
+    const asked = [...this.#connections].filter(mayPing);
+    for (let i = 0; i < Math.min(mostPings, asked.length); i++) asked[this.#pinged++ % asked.length]?.ping();
   }
 
   /** What has changed since the last call. */

@@ -80,6 +80,15 @@ export class WatchedConnection {
     return this.#state === 'closed' || this.#state === 'failed';
   }
 
+  /**
+   * Servers of gRPC end the connections of clients that ping without need (`too_many_pings`); what a span of several
+   * protocols leads to may be one.
+   */
+  get isPingable(): boolean {
+    const { protocol, role } = this.provider.info;
+    return role === 'server' || (protocol !== 'http2' && protocol !== 'span');
+  }
+
   /** A page has opened, or the last one has gone. Frames are looked at only while there is one. */
   read(isRead: boolean): void {
     if (isRead === this.#isRead) return;

@@ -1,6 +1,8 @@
 import { request } from 'node:http';
 import { connect } from 'node:net';
+import type { Protocol } from 'rxmux';
 import { type Dashboard, type DashboardOptions, dashboard } from 'rxmux/dashboard';
+import { http2 } from 'rxmux/http2';
 import { until, within } from '../conformance/wait.js';
 import { drain, echoAll, type Linked, linked } from './connections.js';
 
@@ -20,8 +22,8 @@ function serve(options?: DashboardOptions): Dashboard {
   return board;
 }
 
-function link(board: Dashboard): Linked {
-  const connection = linked();
+function link(board: Dashboard, protocol?: Protocol): Linked {
+  const connection = linked(protocol);
   connections.push(connection);
   connection.client.pipe(board);
   return connection;
@@ -69,7 +71,7 @@ function askRaw(address: string, target: string): Promise<string> {
 interface Message {
   readonly isWhole?: true;
   readonly streams: readonly { readonly id: number; readonly label: string }[];
-  readonly events: readonly unknown[];
+  readonly events: readonly (readonly [at: number, type: string, connection: number])[];
 }
 
 /** Listens as the page does; `text` is everything it was told. */
@@ -281,6 +283,31 @@ describe('what the page is told', () => {
     const rows = new Set(all().flatMap(({ streams }) => streams.map(({ id }) => id)));
     expect(rows.size + sum(({ omitted }) => omitted.streams)).toBe(1500);
     expect(sum(({ omitted }) => omitted.frames)).toBeGreaterThan(0);
+    page.stop();
+  });
+
+  it.each([
+    ['never pinged unless that is asked for', undefined, false],
+    ['pinged if that is asked for', 1000, true],
+  ])('has round trips of HTTP/2 servers, which are %s', async (_how, pingMs, isPinged) => {
+    const board = serve(pingMs === undefined ? {} : { pingMs });
+    const { client, server } = link(board, http2);
+    let pings = 0;
+    client.frames$.subscribe(({ name, direction, flags }) => {
+      if (name === 'PING' && direction === 'out' && flags === 0) pings++;
+    });
+    board(server);
+    const page = await eavesdrop(board);
+    const measured = (): number[] =>
+      page
+        .messages()
+        .flatMap(({ events }) => events)
+        .flatMap(([, type, connection]) => (type === 'ping' ? [connection] : []));
+    // Both have their turn in the same round.
+    await until(() => measured().includes(2), 'a round trip of our client');
+    expect(pings > 0).toBe(isPinged);
+    await client.ping();
+    await until(() => measured().includes(1), 'a round trip of our server');
     page.stop();
   });
 
