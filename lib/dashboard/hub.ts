@@ -1,6 +1,8 @@
 import type { Provider } from '../api.js';
-import { type Redactor, redactHeaders } from '../wrappers/redact.js';
+import type { Redactor } from '../wrappers/redact.js';
 import type { ConnectionRow, EventRow, FrameRow, StreamRow, Tick } from './messages.js';
+import { Room } from './room.js';
+import { shownOf, sizeOf } from './shown.js';
 import { figuresOf, WatchedConnection, type WatchedStream } from './watched-connection.js';
 
 /** Figures are taken this often while that is cheap. */
@@ -15,10 +17,17 @@ const defaultPingMs = 1000;
 /** Connections pinged in one round; the others have their turn in the next ones. */
 const mostPings = 16;
 
+/** What a message holds beside figures, in characters; what there is no room for is told later, or counted. */
+const mostOfMessage = 1 << 20;
+/** What rows, events and frames take, beside texts of any length. */
+const sizeOfRow = 160;
+const sizeOfEvent = 64;
+
 /** One open page. */
 export interface Viewer {
-  /** Takes one message; false: it could not, and needs a whole one later. */
-  send(message: string): boolean;
+  /** It takes no message now, and needs a whole one later. */
+  readonly isBehind: boolean;
+  send(message: string): void;
 }
 
 export interface HubOptions {
@@ -91,12 +100,11 @@ export class Hub {
     const news = JSON.stringify(this.#news());
     let whole: string | undefined;
     for (const [viewer, needsWhole] of this.#viewers) {
-      let message = news;
-      if (needsWhole) {
-        whole ??= JSON.stringify(this.#whole());
-        message = whole;
-      }
-      this.#viewers.set(viewer, !viewer.send(message));
+      const { isBehind } = viewer;
+      this.#viewers.set(viewer, isBehind);
+      if (isBehind) continue;
+      if (needsWhole) whole ??= JSON.stringify(this.#whole());
+      viewer.send(needsWhole ? (whole as string) : news);
     }
     this.#ping(startedAt);
     const cost = performance.now() - startedAt;
@@ -123,67 +131,89 @@ export class Hub {
     const events: EventRow[] = [];
     const frames: FrameRow[] = [];
     const omitted = { events: 0, frames: 0, streams: 0 };
+    const room = new Room(mostOfMessage, this.#connections.size);
     for (const connection of this.#connections) {
-      for (const watched of connection.live.values()) this.#look(watched, streams, figures);
+      room.turn();
+      for (const watched of connection.live.values()) this.#look(watched, room, streams, figures);
       for (const watched of connection.justEnded) {
-        this.#announce(watched, streams);
-        append(figures, watched.figures);
+        this.#announce(watched, room, streams);
+        if (watched.isAnnounced) append(figures, watched.figures);
+        else omitted.streams++;
       }
       const row = connection.row(false);
       if (row !== null) connections.push(row);
-      append(events, connection.events);
-      append(frames, connection.frames.rows);
-      omitted.events += connection.omittedEvents;
+      const fittingEvents = room.fit(connection.events, sizeOfEvent);
+      const fittingFrames = room.fit(connection.frames.rows, sizeOfEvent);
+      append(events, fittingEvents);
+      append(frames, fittingFrames);
+      omitted.events += connection.omittedEvents + connection.events.length - fittingEvents.length;
       omitted.streams += connection.omittedStreams;
-      omitted.frames += connection.frames.omitted;
+      omitted.frames += connection.frames.omitted + connection.frames.rows.length - fittingFrames.length;
       connection.forgetNews();
     }
     return { at: now(), everyMs: this.#everyMs, connections, streams, figures, events, frames, omitted };
   }
 
-  /** Everything that there is; figures as of the last `#news`. */
+  /** Everything that there is, or has room; figures as of the last `#news`. */
   #whole(): Tick {
     const connections: ConnectionRow[] = [];
     const streams: StreamRow[] = [];
     const figures: number[] = [];
+    const omitted = { events: 0, frames: 0, streams: 0 };
+    const room = new Room(mostOfMessage, this.#connections.size);
     for (const connection of this.#connections) {
+      room.turn();
       connections.push(connection.row(true) as ConnectionRow);
-      for (const watched of [...connection.ended, ...connection.live.values()]) {
-        streams.push(this.#rowOf(watched));
+      const rows: StreamRow[] = [];
+      for (const watched of [...connection.live.values(), ...connection.ended.toReversed()]) {
+        if (room.isFull) {
+          // News bring the rows of those that are alive.
+          if (watched.stream === null) omitted.streams++;
+          else watched.isDue = true;
+          continue;
+        }
+        rows.push(this.#rowOf(watched, room));
         append(figures, watched.figures);
       }
+      append(
+        streams,
+        rows.sort((a, b) => a.key - b.key),
+      );
     }
-    const omitted = { events: 0, frames: 0, streams: 0 };
     const base = { at: now(), isWhole: true, everyMs: this.#everyMs } as const;
     return { ...base, connections, streams, figures, events: [], frames: [], omitted };
   }
 
   /** Says what has changed about a stream that is alive. */
-  #look(watched: WatchedStream, streams: StreamRow[], figures: number[]): void {
+  #look(watched: WatchedStream, room: Room, streams: StreamRow[], figures: number[]): void {
     const { stream } = watched;
     if (stream === null) return;
     const { label } = stream;
     if (label !== watched.label) {
       watched.label = label;
-      watched.isAnnounced = false;
+      watched.isDue = true;
     }
-    this.#announce(watched, streams);
+    const isNew = this.#announce(watched, room, streams);
     const seen = figuresOf(watched.key, stream);
-    if (isSame(seen, watched.figures)) return;
+    if (!isNew && isSame(seen, watched.figures)) return;
     watched.figures = seen;
     append(figures, seen);
   }
 
-  #announce(watched: WatchedStream, streams: StreamRow[]): void {
-    if (watched.isAnnounced) return;
+  /** Whether its row is in this message. One that has no room is in a later one. */
+  #announce(watched: WatchedStream, room: Room, streams: StreamRow[]): boolean {
+    if (!watched.isDue || room.isFull) return false;
+    watched.isDue = false;
     watched.isAnnounced = true;
-    streams.push(this.#rowOf(watched));
+    streams.push(this.#rowOf(watched, room));
+    return true;
   }
 
-  #rowOf({ key, connection, id, label, origin, headers, openedAt }: WatchedStream): StreamRow {
-    const { redact } = this.#options;
-    const shown = { label: redact(label), headers: redactHeaders(headers, redact) };
-    return { key, connection, id, origin, openedAt, ...shown };
+  #rowOf(watched: WatchedStream, room: Room): StreamRow {
+    const { key, connection, id, origin, openedAt, label, headers } = watched;
+    const shown = watched.shown ?? shownOf(label, headers, this.#options.redact);
+    room.take(sizeOfRow + sizeOf(shown.label, shown.headers));
+    return { key, connection, id, origin, openedAt, label: shown.label, headers: shown.headers };
   }
 }
 

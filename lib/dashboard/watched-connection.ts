@@ -1,8 +1,9 @@
 import type { Subscription } from 'rxjs';
-import type { FrameEvent, Provider, ProviderEvent, Stream, StreamHeaders } from '../api.js';
+import type { FrameEvent, Provider, ProviderEvent, Stream } from '../api.js';
 import type { Redactor } from '../wrappers/redact.js';
 import { FrameSample } from './frame-sample.js';
 import { blocks, type ConnectionRow, type EventRow, streamStates, unlimited } from './messages.js';
+import { cut, type Headers, mostOfStream, type Shown, shownOf, sizeOf } from './shown.js';
 
 /** What is kept of a stream. */
 export interface WatchedStream {
@@ -11,19 +12,28 @@ export interface WatchedStream {
   readonly connection: number;
   readonly id: number;
   readonly origin: 'local' | 'remote';
-  readonly headers: StreamHeaders;
   readonly openedAt: number;
   /** Null once it is over: what is over must not keep its bytes alive. */
   stream: Stream | null;
   /** What was last said of it. */
   label: string;
+  /** What it was opened with; empty where `shown` is all that is kept. */
+  headers: Headers;
+  /** What is kept once it is over, if it had more than can be shown. */
+  shown: Shown | null;
+  /** Of what is kept once it is over, in characters. */
+  size: number;
   figures: readonly number[];
   /** The pages have its row. */
   isAnnounced: boolean;
+  /** Its row has to be sent, again if need be. */
+  isDue: boolean;
 }
 
 /** Streams that are over and still listed, for a page opened later. */
 const mostEnded = 256;
+/** And so much of their labels and headers, in characters. */
+const mostEndedSize = 256 << 10;
 /** Lifecycle events kept between two messages; beyond that they are counted. */
 const mostEvents = 4000;
 /** Streams that ended between two messages and are told one by one; beyond that they are counted. */
@@ -57,6 +67,7 @@ export class WatchedConnection {
   #error: string | undefined;
   #opened = 0;
   #resets = 0;
+  #endedSize = 0;
   #endedIn = 0;
   #endedOut = 0;
   #rtt: number | null = null;
@@ -72,7 +83,7 @@ export class WatchedConnection {
     this.#subscription = provider.events$.subscribe({ next: (event) => this.#see(event), error: () => {} });
     provider.closed.then(
       () => this.#over('closed', undefined),
-      (error: unknown) => this.#over('failed', context.redact(messageOf(error))),
+      (error: unknown) => this.#over('failed', cut(context.redact(messageOf(error)))),
     );
   }
 
@@ -209,12 +220,15 @@ export class WatchedConnection {
       connection: this.id,
       id,
       origin,
-      headers,
       openedAt: stream.stats.openedAt,
       stream,
       label: '',
+      headers,
+      shown: null,
+      size: 0,
       figures: [],
       isAnnounced: false,
+      isDue: true,
     };
     this.live.set(id, watched);
     this.#opened++;
@@ -230,11 +244,28 @@ export class WatchedConnection {
     watched.stream = null;
     this.#endedIn += watched.figures[2] ?? 0;
     this.#endedOut += watched.figures[3] ?? 0;
-    if (this.ended.push(watched) > mostEnded) this.ended.shift();
+    this.#keep(watched);
     if (!this.#isRead) return;
     // A row that the page has must be brought to its end, however many there are.
     if (watched.isAnnounced || this.justEnded.length < mostJustEnded) this.justEnded.push(watched);
     else this.omittedStreams++;
+  }
+
+  /** Keeps a row for pages that are opened later. How much the peer has put into headers must not matter. */
+  #keep(watched: WatchedStream): void {
+    const { label, headers } = watched;
+    watched.size = sizeOf(label, headers);
+    if (watched.size > mostOfStream) {
+      // A copy, since a part of a string keeps all of it alive.
+      const shown = JSON.parse(JSON.stringify(shownOf(label, headers, this.#context.redact))) as Shown;
+      const size = sizeOf(shown.label, shown.headers);
+      Object.assign(watched, { label: shown.label, headers: [], shown, size });
+    }
+    this.#endedSize += watched.size;
+    this.ended.push(watched);
+    while (this.ended.length > mostEnded || this.#endedSize > mostEndedSize) {
+      this.#endedSize -= this.ended.shift()?.size ?? 0;
+    }
   }
 
   #over(state: 'closed' | 'failed', error: string | undefined): void {

@@ -95,11 +95,10 @@ export class WebServer {
     response.setHeader('content-type', 'text/event-stream; charset=utf-8');
     response.flushHeaders();
     const viewer: Viewer = {
-      send(message) {
-        if (response.writableLength > mostUnsentBytes) return false;
-        response.write(`data: ${message}\n\n`);
-        return true;
+      get isBehind() {
+        return response.writableLength > mostUnsentBytes;
       },
+      send: (message) => void response.write(`data: ${message}\n\n`),
     };
     this.#viewers.add(response);
     response.on('close', () => {

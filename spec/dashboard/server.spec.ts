@@ -3,6 +3,9 @@ import { connect } from 'node:net';
 import type { Protocol } from 'rxmux';
 import { type Dashboard, type DashboardOptions, dashboard } from 'rxmux/dashboard';
 import { http2 } from 'rxmux/http2';
+import type { Tick } from '../../lib/dashboard/messages.js';
+import { WatchedConnection } from '../../lib/dashboard/watched-connection.js';
+import { redactor } from '../../lib/wrappers/redact.js';
 import { until, within } from '../conformance/wait.js';
 import { drain, echoAll, type Linked, linked } from './connections.js';
 
@@ -68,14 +71,8 @@ function askRaw(address: string, target: string): Promise<string> {
   });
 }
 
-interface Message {
-  readonly isWhole?: true;
-  readonly streams: readonly { readonly id: number; readonly label: string }[];
-  readonly events: readonly (readonly [at: number, type: string, connection: number])[];
-}
-
 /** Listens as the page does; `text` is everything it was told. */
-async function eavesdrop(board: Dashboard): Promise<{ text(): string; messages(): Message[]; stop(): void }> {
+async function eavesdrop(board: Dashboard): Promise<{ text(): string; messages(): Tick[]; stop(): void }> {
   const { port } = new URL(await board.address);
   const socket = connect(Number(port), '127.0.0.1');
   let text = '';
@@ -89,9 +86,13 @@ async function eavesdrop(board: Dashboard): Promise<{ text(): string; messages()
   return {
     text: () => text,
     messages: () =>
-      Array.from(text.matchAll(/^data: (.*)\n/gm), ([, json]) => JSON.parse(json as string) as Message),
+      Array.from(text.matchAll(/^data: (.*)\n/gm), ([, json]) => JSON.parse(json as string) as Tick),
     stop: () => socket.destroy(),
   };
+}
+
+function headersOf(count: number, length: number, text = 'a'): [name: string, value: string][] {
+  return Array.from({ length: count }, (_, i) => [`x-${i}`, text.repeat(length)]);
 }
 
 describe('the dashboard as a server', () => {
@@ -261,29 +262,107 @@ describe('what the page is told', () => {
       await drain(stream);
     });
     await Promise.all(many);
-    interface Flood {
-      readonly streams: readonly { readonly id: number }[];
-      readonly figures: readonly number[];
-      readonly events: readonly unknown[];
-      readonly frames: readonly unknown[];
-      readonly connections: readonly { readonly opened: number; readonly live: number }[];
-      readonly omitted: { readonly events: number; readonly frames: number; readonly streams: number };
-    }
-    const all = (): Flood[] => page.messages() as unknown as Flood[];
     await until(
-      () => all().some(({ connections: [row] }) => row?.opened === 1500 && row.live === 0),
+      () => page.messages().some(({ connections: [row] }) => row?.opened === 1500 && row.live === 0),
       'the end',
     );
-    const sum = (read: (message: Flood) => number): number =>
-      all().reduce((total, message) => total + read(message), 0);
+    const sum = (read: (message: Tick) => number): number =>
+      page.messages().reduce((total, message) => total + read(message), 0);
     // 1,500 opens, replies, four ends in all, closes: each is told or counted.
     const told = sum(({ events }) => events.length);
     const counted = sum(({ omitted }) => omitted.events);
     expect(told + counted).toBe(1500 * 5);
-    const rows = new Set(all().flatMap(({ streams }) => streams.map(({ id }) => id)));
+    const rows = new Set(page.messages().flatMap(({ streams }) => streams.map(({ id }) => id)));
     expect(rows.size + sum(({ omitted }) => omitted.streams)).toBe(1500);
     expect(sum(({ omitted }) => omitted.frames)).toBeGreaterThan(0);
     page.stop();
+  });
+
+  it('has so much of a stream’s headers, and no more', async () => {
+    const board = serve();
+    const { client } = link(board);
+    const most = 256;
+    const early = client.newStream({ 'x-long': 'l'.repeat(1000) }, { label: 'L'.repeat(300) });
+    // What is hidden is hidden before it is cut.
+    const secret = `https://me:${'planted'.repeat(50)}@host/`;
+    const many = client.newStream([['x-url', secret], ...headersOf(30, 300)], { label: 'many' });
+    const page = await eavesdrop(board);
+    const late = client.newStream({ 'x-long': 'l'.repeat(1000) }, { label: 'late' });
+    await until(() => page.text().includes('"late"'), 'the last row');
+    const rows = new Map(page.messages().flatMap(({ streams }) => streams.map((row) => [row.id, row])));
+    const long = [['x-long', `${'l'.repeat(most)}… 744 more`]];
+    expect(rows.get(early.id)).toMatchObject({ label: `${'L'.repeat(most)}… 44 more`, headers: long });
+    expect(rows.get(late.id)?.headers).toEqual(long);
+    const shown = rows.get(many.id)?.headers ?? [];
+    expect(shown.at(-1)).toEqual(['…', `${30 + 1 - (shown.length - 1)} more`]);
+    expect(JSON.stringify(shown).length).toBeLessThan(6000);
+    expect(page.text()).not.toContain('planted');
+    for (const stream of [early, many, late]) stream.reset();
+    page.stop();
+  });
+
+  it('comes in messages of a bounded size, all of what is alive in the end', async () => {
+    const board = serve({ pingMs: 0 });
+    const pairs = [link(board), link(board)];
+    for (const { client, server } of pairs) {
+      echoAll(server);
+      for (let i = 0; i < 50; i++) {
+        const over = client.newStream(headersOf(20, 200, '"'));
+        await over.end();
+        await drain(over);
+      }
+    }
+    const alive = pairs.flatMap(({ client }) =>
+      Array.from({ length: 300 }, () => client.newStream(headersOf(20, 200, '"'))),
+    );
+    await Promise.all(alive.map((stream) => stream.write('1234567')));
+    const pages = [await eavesdrop(board)];
+    // The second one's beginning takes nothing from the first one.
+    pages.push(await eavesdrop(board));
+    for (const page of pages) {
+      const shown = (): [rows: Set<number>, figures: Set<number>] => {
+        const messages = page.messages();
+        const rows = messages.flatMap(({ streams }) => streams.map(({ key }) => key));
+        const figures = messages.flatMap(({ figures: flat }) =>
+          flat.filter((_, at) => at % 9 === 0 && flat[at + 3] === 7),
+        );
+        return [new Set(rows), new Set(figures)];
+      };
+      await until(() => shown()[0].size >= 600, 'all rows');
+      const [rows, figures] = shown();
+      expect(figures.size).toBe(600);
+      expect([...figures].every((key) => rows.has(key))).toBe(true);
+      const [first] = page.messages();
+      expect(first?.streams.length).toBeGreaterThan(100);
+      // Each has its share.
+      expect(new Set(first?.streams.map(({ connection }) => connection)).size).toBe(2);
+      expect(first?.omitted.streams).toBe(100);
+      // Each quote is two characters there.
+      for (const [line] of page.text().matchAll(/^data: .*/gm))
+        expect(line.length).toBeLessThan(2.5 * 2 ** 20);
+    }
+    for (const stream of alive) stream.reset();
+    for (const page of pages) page.stop();
+  });
+
+  it('is bounded while nobody looks, whatever peers put into headers', async () => {
+    const { client, server } = linked(http2);
+    const context = { nextKey: () => 1, redact: redactor() };
+    const watched = new WatchedConnection(1, server, undefined, context);
+    echoAll(server);
+    for (let i = 0; i < 300; i++) {
+      const stream = client.newStream(headersOf(14, 3900, `${i % 10}`), { label: 'x' });
+      await stream.end();
+      await drain(stream);
+    }
+    await until(() => watched.live.size === 0, 'the end of all streams');
+    const kept = watched.ended.map(({ label, headers, shown }) => [label, [...headers], shown]);
+    expect(kept.length).toBeGreaterThan(10);
+    expect(JSON.stringify(kept).length).toBeLessThan(400_000);
+    watched.stop();
+    client.abort();
+    server.abort();
+    await Promise.allSettled([client.closed, server.closed]);
   });
 
   it.each([
