@@ -75,9 +75,11 @@ export function dashboard(options: DashboardOptions = {}): Dashboard {
 
 /** What one may call a server that listens there: never a name that somebody else could lead here. */
 function namesOf(host: string): string[] {
-  const addresses = everywhere.has(host)
+  const isEverywhere = everywhere.has(host);
+  const addresses = isEverywhere
     ? Object.values(networkInterfaces()).flatMap((each) => each?.map(({ address }) => address) ?? [])
-    : [host];
-  const names = loopback.has(host) || everywhere.has(host) ? [...loopback, ...addresses] : addresses;
+    : [];
+  // What listens everywhere may be called so too, as its address has it: a token guards it.
+  const names = [host, ...addresses, ...(isEverywhere || loopback.has(host) ? loopback : [])];
   return names.map((name) => (name.includes(':') ? `[${name}]` : name));
 }

@@ -175,6 +175,11 @@ describe('the dashboard as a server', () => {
     expect((await ask(place, { host, authorization: `Bearer ${token}` })).status).toBe(200);
   });
 
+  it.each(['0.0.0.0', '::', '::1'])('can be opened at the address that it gives for %s', async (host) => {
+    const address = await serve({ host, token: 'sesame' }).address;
+    expect((await ask(address)).status).toBe(303);
+  });
+
   it('takes a token of the caller’s choice on loopback too', async () => {
     const address = await serve({ token: 'open sesame' }).address;
     expect(new URL(address).searchParams.get('token')).toBe('open sesame');
