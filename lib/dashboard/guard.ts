@@ -33,11 +33,11 @@ export function denialOf(request: IncomingMessage, { hosts, token }: GuardOption
   if (site === 'cross-site' && request.headers['sec-fetch-mode'] !== 'navigate') {
     return { status: 403, reason: 'pages of other origins may not look' };
   }
-  if (token === null || tokensOf(request).some((given) => isEqual(given, token))) return null;
+  if (token === null || hasToken(request, token)) return null;
   return { status: 401, reason: 'open the address that was printed: it has a token' };
 }
 
-/** The cookie that stands for the token; ports share a host's cookies, so it has the port in its name. */
+/** The cookie that has the token, encoded; ports share a host's cookies, so it has the port in its name. */
 export function cookieName(port: number): string {
   return `rxmux-${port}`;
 }
@@ -53,16 +53,16 @@ export function targetOf({ url = '/' }: IncomingMessage): { path: string; query:
   return { path, query: new URLSearchParams(rest.join('?')) };
 }
 
-function tokensOf(request: IncomingMessage): string[] {
+function hasToken(request: IncomingMessage, token: string): boolean {
   const { authorization = '', cookie = '' } = request.headers;
-  const given: string[] = [];
   const inQuery = targetOf(request).query.get('token');
-  if (inQuery !== null) given.push(inQuery);
+  if (inQuery !== null && isEqual(inQuery, token)) return true;
   const bearer = /^bearer (.+)$/i.exec(authorization)?.[1];
-  if (bearer !== undefined) given.push(bearer);
+  if (bearer !== undefined && isEqual(bearer, token)) return true;
   const name = `${cookieName(request.socket.localPort ?? 0)}=`;
-  for (const each of cookie.split(/;\s*/)) if (each.startsWith(name)) given.push(each.slice(name.length));
-  return given;
+  return cookie
+    .split(/;\s*/)
+    .some((each) => each.startsWith(name) && isEqual(each, name + encodeURIComponent(token)));
 }
 
 /** Takes the same time wherever the difference is. */

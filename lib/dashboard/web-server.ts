@@ -20,9 +20,12 @@ export class WebServer {
   readonly #options: WebServerOptions;
   readonly #server: Server;
   readonly #viewers: Set<ServerResponse> = new Set();
+  /** The token, as addresses and cookies have it. */
+  readonly #encoded: string | null;
 
   constructor(options: WebServerOptions) {
     this.#options = options;
+    this.#encoded = options.token === null ? null : encodeURIComponent(options.token);
     this.#server = createServer({ keepAliveTimeout: 5000 }, (request, response) => {
       this.#answer(request, response);
     });
@@ -53,10 +56,10 @@ export class WebServer {
   }
 
   #address(): string {
-    const { host, token } = this.#options;
+    const { host } = this.#options;
     const { port } = this.#server.address() as AddressInfo;
     const name = host.includes(':') ? `[${host}]` : host;
-    return `http://${name}:${port}/${token === null ? '' : `?token=${token}`}`;
+    return `http://${name}:${port}/${this.#encoded === null ? '' : `?token=${this.#encoded}`}`;
   }
 
   #answer(request: IncomingMessage, response: ServerResponse): void {
@@ -69,7 +72,7 @@ export class WebServer {
     const { path, query } = targetOf(request);
     if (path === '/events') this.#stream(request, response);
     else if (path !== '/') say(response, 404, 'there is nothing here\n');
-    else if (query.has('token')) this.#keepToken(response, query.get('token') as string);
+    else if (query.has('token')) this.#keepToken(response);
     else {
       response.setHeader('content-security-policy', contentPolicy);
       response.setHeader('content-type', 'text/html; charset=utf-8');
@@ -78,11 +81,13 @@ export class WebServer {
   }
 
   /** Takes the token out of the address bar, where it would be copied and photographed. */
-  #keepToken(response: ServerResponse, token: string): void {
+  #keepToken(response: ServerResponse): void {
     const { port } = this.#server.address() as AddressInfo;
-    const isGuarded = this.#options.token !== null;
-    if (isGuarded) {
-      response.setHeader('set-cookie', `${cookieName(port)}=${token}; HttpOnly; SameSite=Strict; Path=/`);
+    if (this.#encoded !== null) {
+      response.setHeader(
+        'set-cookie',
+        `${cookieName(port)}=${this.#encoded}; HttpOnly; SameSite=Strict; Path=/`,
+      );
     }
     response.writeHead(303, { location: '/' }).end();
   }

@@ -187,6 +187,30 @@ describe('the dashboard as a server', () => {
     expect((await ask(new URL('/', address).href)).status).toBe(401);
   });
 
+  it.each(['a+b/c==', 'a b', 'a&b', 'a;b', 'a#b', 'a%41', '"', 'пароль', 'ключ🔑'])(
+    'takes %s for a token, in its address and from then on',
+    async (token) => {
+      const address = await serve({ token }).address;
+      const first = await ask(address);
+      expect(first.status).toBe(303);
+      const cookie = (first.headers['set-cookie']?.[0] ?? '').split(';')[0] ?? '';
+      expect((await ask(new URL('/', address).href, { cookie })).status).toBe(200);
+      expect((await ask(new URL('/', address).href, { cookie: `${cookie}x` })).status).toBe(401);
+    },
+  );
+
+  it('keeps a good cookie when an old address is opened', async () => {
+    const address = await serve({ token: 'right' }).address;
+    const [kept = ''] = (await ask(address)).headers['set-cookie'] ?? [];
+    const cookie = kept.split(';')[0] ?? '';
+    const again = await ask(new URL('/?token=old', address).href, { cookie });
+    expect([again.status, again.headers['set-cookie']]).toEqual([303, [kept]]);
+  });
+
+  it('says at once that no address can have such a token', () => {
+    expect(() => serve({ token: '\ud800' })).toThrow(URIError);
+  });
+
   it('rejects its address if the port is taken, and nobody need listen', async () => {
     const { port } = new URL(await serve().address);
     const second = serve({ port: Number(port) });
