@@ -21,9 +21,8 @@ const steps = lanePoints;
 /** A stream of the trace, by the id that it has there. */
 interface Known {
   readonly key: number;
-  bytesIn: number;
-  bytesOut: number;
-  state: StreamState;
+  /** As they were last told. */
+  figures: readonly number[];
 }
 
 type ConnectionState = { -readonly [Name in keyof ConnectionRow]: ConnectionRow[Name] };
@@ -87,7 +86,7 @@ class Translator {
         const { stream_id: id, origin, label, headers, opened_at: openedAt, state } = data;
         if (known.has(id)) break;
         const key = ++this.#keys;
-        known.set(id, { key, bytesIn: 0, bytesOut: 0, state });
+        known.set(id, { key, figures: [key, 0, 0, 0, 0, 0, 0, 0, 0] });
         this.#streams.push({ key, connection: row.id, id, label, origin, headers, openedAt });
         row.opened++;
         row.live++;
@@ -162,12 +161,10 @@ class Translator {
     return traced;
   }
 
+  /** Its figures are what they were. */
   #moved({ known }: Traced, id: number, state: StreamState): void {
     const stream = known.get(id);
-    if (stream === undefined) return;
-    stream.state = state;
-    const { key, bytesIn, bytesOut } = stream;
-    this.#figures.push(key, streamStates.indexOf(state), bytesIn, bytesOut, 0, 0, 0, 0, 0);
+    if (stream !== undefined) this.#tell(stream, stream.figures.with(1, streamStates.indexOf(state)));
   }
 
   #over(traced: Traced, id: number, state: StreamState, stats: TraceStats): void {
@@ -179,12 +176,16 @@ class Translator {
     const stream = known.get(id);
     if (stream === undefined) return;
     const { bytes_in, bytes_out, queued_in, queued_out, receive_window, send_window, blocked_on } = stats;
-    row.bytesIn += bytes_in - stream.bytesIn;
-    row.bytesOut += bytes_out - stream.bytesOut;
-    Object.assign(stream, { bytesIn: bytes_in, bytesOut: bytes_out, state });
+    row.bytesIn += bytes_in - (stream.figures[2] ?? 0);
+    row.bytesOut += bytes_out - (stream.figures[3] ?? 0);
     const block = blocked_on === null ? 0 : blocks.indexOf(blocked_on);
-    this.#figures.push(stream.key, streamStates.indexOf(state), bytes_in, bytes_out, queued_in, queued_out);
-    this.#figures.push(receive_window, send_window ?? unlimited, block);
+    const sizes = [bytes_in, bytes_out, queued_in, queued_out, receive_window, send_window ?? unlimited];
+    this.#tell(stream, [stream.key, streamStates.indexOf(state), ...sizes, block]);
+  }
+
+  #tell(stream: Known, figures: readonly number[]): void {
+    stream.figures = figures;
+    this.#figures.push(...figures);
   }
 }
 
