@@ -24,7 +24,7 @@ export interface DashboardOptions extends RedactOptions {
 
 /** A page that shows connections and their streams as they live. It is an operator: `provider.pipe(board)`. */
 export interface Dashboard extends ProviderOperator, AsyncDisposable {
-  /** Of the page, with its port and token. Rejects if the port is taken. */
+  /** Of the page, with its port and token. Rejects if the port is taken, or if the dashboard is closed first. */
   readonly address: Promise<string>;
   /** The same operator, for a connection that people know by a name. */
   named(name: string): ProviderOperator;

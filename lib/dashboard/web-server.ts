@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { StreamError } from '../core/errors.js';
 import { cookieName, denialOf, type GuardOptions, targetOf } from './guard.js';
 import type { Viewer } from './hub.js';
 import { pageHtml } from './page-html.js';
@@ -33,11 +34,12 @@ export class WebServer {
     this.#server.unref();
   }
 
-  /** Resolves with the address of the page; rejects if the port is taken. */
+  /** Resolves with the address of the page; rejects if the port is taken, or if it is closed before. */
   listen(): Promise<string> {
     const { host, port } = this.#options;
     return new Promise((resolve, reject) => {
       this.#server.once('error', reject);
+      this.#server.once('close', () => reject(new StreamError('closed', 'the dashboard was closed')));
       this.#server.listen(port, host, () => {
         this.#server.off('error', reject);
         // What goes wrong later is one connection's trouble.

@@ -218,6 +218,22 @@ describe('the dashboard as a server', () => {
   });
 });
 
+describe('a dashboard that is closed', () => {
+  it('rejects its address if that was before it listened', async () => {
+    const board = serve();
+    const closed = board.close();
+    const told = expect(board.address).rejects.toThrow('the dashboard was closed');
+    await within(Promise.all([closed, told]), 1000, () => 'the address is pending');
+  });
+
+  it('leaves its address as it is', async () => {
+    const board = serve();
+    const address = await board.address;
+    await board.close();
+    expect(await board.address).toBe(address);
+  });
+});
+
 describe('what the page is told', () => {
   it('has no secrets in it', async () => {
     const board = serve();
