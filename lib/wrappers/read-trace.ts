@@ -1,4 +1,5 @@
 import type { TraceEvent, TraceHeader } from './trace-events.js';
+import { isWhole } from './trace-shapes.js';
 
 /** What `trace()` wrote, or as much of it as there is. */
 export interface Trace {
@@ -8,7 +9,7 @@ export interface Trace {
   readonly events: readonly TraceEvent[];
   /** In the order they began. */
   readonly connections: readonly TracedConnection[];
-  /** Records that were cut off or are no JSON: skipped, as RFC 7464 §2.3 has it, and counted. */
+  /** Records that were cut off, are no JSON, or lack what their events have: skipped, as RFC 7464 §2.3 has it, and counted. */
   readonly broken: number;
 }
 
@@ -96,7 +97,6 @@ function parse(part: string): TraceHeader | TraceEvent | undefined {
 
 function isRecord(value: unknown): value is Record<string, unknown> {
   if (typeof value !== 'object' || value === null) return false;
-  const { file_schema, name, time, data } = value as Record<string, unknown>;
-  if (file_schema !== undefined) return true;
-  return typeof name === 'string' && typeof time === 'number' && typeof data === 'object' && data !== null;
+  const record = value as Record<string, unknown>;
+  return record.file_schema !== undefined || isWhole(record);
 }

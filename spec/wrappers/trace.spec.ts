@@ -166,11 +166,12 @@ describe('trace', () => {
     const record = (value: object): string => `\x1e${JSON.stringify(value)}\n`;
     const header = (group_id: string): string =>
       record({ file_schema: 'urn:ietf:params:qlog:file:sequential', trace: { common_fields: { group_id } } });
+    const data = { rtt: 1, protocol: 'framer', role: 'client', features: {} };
     const event = (name: string, group?: string): string =>
       record({
         time: 1,
         name: `rxmux:${name}`,
-        data: {},
+        data,
         ...(group === undefined ? {} : { group_id: group }),
       });
     const text = [
@@ -208,6 +209,67 @@ describe('trace', () => {
     expect(opened).toMatchObject({
       data: { stream_id: before.id, headers: [['early', 'yes']], state: 'open' },
     });
+  });
+
+  it('skips records that lack what their names promise, and counts them', () => {
+    const figures = { bytes_in: 1, bytes_out: 2, queued_in: 0, queued_out: 0, receive_window: 9 };
+    const stats = { ...figures, send_window: null, blocked_on: null };
+    const opened = {
+      stream_id: 1,
+      origin: 'local',
+      label: '',
+      headers: [['a', 'b']],
+      state: 'open',
+      opened_at: 1,
+    };
+    const whole: Readonly<Record<string, object>> = {
+      connection_started: { protocol: 'framer', role: 'client', features: {} },
+      stream_opened: opened,
+      stream_replied: { stream_id: 1, state: 'open' },
+      stream_half_closed: { stream_id: 1, state: 'half-closed-local' },
+      stats: { streams: [{ stream_id: 1, state: 'open', ...stats }] },
+      stream_stalled: { stream_id: 1, side: 'send' },
+      stream_resumed: { stream_id: 1, side: 'send' },
+      stream_closed: { stream_id: 1, stats },
+      stream_reset: { stream_id: 1, remote: true, code: 7, stats },
+      ping: { rtt: 1 },
+      goaway: { remote: true, last_id: 0 },
+      frame: { stream_id: 0, direction: 'in', frame: 'PING', length: 8, flags: 0 },
+      connection_closed: {},
+      'of tomorrow': {},
+    };
+    const recordsOf = (data: Readonly<Record<string, unknown>>): string =>
+      Object.entries(data)
+        .map(([name, each]) => JSON.stringify({ time: 1, group_id: 'a', name: `rxmux:${name}`, data: each }))
+        .map((record) => `\x1e${record}\n`)
+        .join('');
+    const count = Object.keys(whole).length;
+    const { broken, events } = readTrace(recordsOf(whole));
+    expect([broken, events.length]).toEqual([0, count]);
+    for (const [name, data] of Object.entries(whole)) {
+      for (const member of Object.keys(data)) {
+        const less = recordsOf({ ...whole, [name]: { ...data, [member]: undefined } });
+        expect([name, member, readTrace(less).broken]).toEqual([name, member, 1]);
+      }
+    }
+    const bad: readonly (readonly [name: string, data: unknown])[] = [
+      ['stats', []],
+      ['stats', { streams: {} }],
+      ['stats', { streams: [null] }],
+      ['stats', { streams: [{ stream_id: 1, state: 'open', ...figures }] }],
+      ['stream_opened', { ...opened, stream_id: '1' }],
+      ['stream_opened', { ...opened, headers: [['a']] }],
+      ['stream_opened', { ...opened, headers: 'a: b' }],
+      ['stream_closed', { stream_id: 1, stats: null }],
+      ['connection_started', null],
+    ];
+    for (const [name, data] of bad) {
+      const read = readTrace(recordsOf({ ...whole, [name]: data }));
+      expect([name, data, read.broken, read.events.length]).toEqual([name, data, 1, count - 1]);
+      const table = new TraceTable();
+      for (const event of read.events) table.apply(event);
+    }
+    expect(readTrace('\x1e{"time":1e999,"name":"rxmux:ping","data":{"rtt":2}}\n').broken).toBe(1);
   });
 
   it('skips what is broken or cut off, and counts it', () => {
