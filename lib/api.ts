@@ -118,7 +118,10 @@ export interface Stream extends Observer<Chunk>, AsyncIterable<Uint8Array>, Asyn
   /** Refuses a remote stream that has not been accepted yet. Default code: `refused`. */
   reject(code?: ResetCode, headers?: HeadersInit): void;
 
-  /** The bytes received. One reader at a time; they wait in the window until there is one, and nothing is lost. */
+  /**
+   * The bytes received. One reader at a time; they wait in the window until there is one, and nothing is lost. A chunk is
+   * the reader's for good, and a view of memory that holds others too, up to 256 KiB: `chunk.slice()` is kept of few.
+   */
   readonly data$: Observable<Uint8Array>;
   /** One chunk, or null at the end. Read a preamble this way, then subscribe to `data$` for the rest. */
   read(options?: { signal?: AbortSignal }): Promise<Uint8Array | null>;
