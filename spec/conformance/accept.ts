@@ -73,6 +73,24 @@ export function acceptCases(check: Check): void {
     for (const subscription of serving) subscription.unsubscribe();
   });
 
+  check(
+    '16. a hundred streams are open at a time, three times over, each with its own bytes',
+    { acceptor: { maxStreams: 100, backlog: 100 } },
+    async ({ opener, acceptor }) => {
+      for (let round = 0; round < 3; round++) {
+        const streams = Array.from({ length: 100 }, () => opener.newStream());
+        const sent = streams.map((stream, number) => stream.send(`stream ${number} of ${round}`));
+        await until(() => acceptor.streams.size === streams.length, 'all have come');
+        const serving = each(acceptor.accept$, (stream) => void stream.send(stream.data$));
+        const answers = await Promise.all(streams.map(async (stream) => text(await collect(stream))));
+        expect(answers).toEqual(streams.map((_, number) => `stream ${number} of ${round}`));
+        await Promise.all([...sent, ...streams.map(({ closed }) => closed)]);
+        serving.unsubscribe();
+        await until(() => opener.streams.size + acceptor.streams.size === 0, 'both tables are empty');
+      }
+    },
+  );
+
   check('17. accept(headers) is the reply', async ({ opener, acceptor, features }) => {
     const a = opener.newStream();
     const b = await next(acceptor);

@@ -22,6 +22,20 @@ export function expectPattern(actual: Uint8Array, length: number, start = 0): vo
   expect({ length: actual.byteLength, wrongAt }).toEqual({ length, wrongAt: -1 });
 }
 
+/** Asserts that two arrays of their own memory are the same, four bytes at a time: megabytes take long one by one. */
+export function expectSame(actual: Uint8Array, expected: Uint8Array): void {
+  const [words, others] = [actual, expected].map(
+    ({ buffer, byteLength }) => new Int32Array(buffer, 0, byteLength >>> 2),
+  ) as [Int32Array, Int32Array];
+  let wrongAt = words.length;
+  for (let at = 0; at < words.length; at++) {
+    if (words[at] === others[at]) continue;
+    wrongAt = at;
+    break;
+  }
+  expect([actual.byteLength, 4 * wrongAt]).toEqual([expected.byteLength, expected.byteLength]);
+}
+
 /** One array of all chunks. */
 export function concat(chunks: readonly Uint8Array[]): Uint8Array {
   const all = new Uint8Array(chunks.reduce((sum, chunk) => sum + chunk.byteLength, 0));

@@ -1,7 +1,18 @@
 /** Receiving: SEMANTICS 1, 2, 3, 5, 7. */
 
 import { share } from 'rxjs';
-import { collect, concat, expectPattern, pattern, Supply, seeded, take, text, utf8 } from './bytes.js';
+import {
+  collect,
+  concat,
+  expectPattern,
+  expectSame,
+  pattern,
+  Supply,
+  seeded,
+  take,
+  text,
+  utf8,
+} from './bytes.js';
 import { type Check, link, next, small, smallWindow } from './pair.js';
 import { each, fate, pause, steady, streamFailure, turn, until, watch } from './wait.js';
 
@@ -41,6 +52,17 @@ export function dataCases(check: Check): void {
       await until(() => sending.state === 'resolved', 'send() resolves');
     },
   );
+
+  check('1. three MiB each way at once come whole, through whatever windows there are', async (ends) => {
+    const { a, b } = await link(ends);
+    const bytes = pattern(3 << 20);
+    const sending = [a.send(bytes), b.send(bytes)];
+    const [there, here] = await Promise.all([take(b, bytes.byteLength), collect(a)]);
+    expectSame(there, bytes);
+    expect(await b.read()).toBeNull();
+    expectSame(here, bytes);
+    await Promise.all([...sending, a.closed, b.closed]);
+  });
 
   check('1. writes of any size come whole and in order', { acceptor: small }, async (ends) => {
     const { a, b } = await link(ends);
