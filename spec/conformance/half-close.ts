@@ -77,6 +77,20 @@ export function halfCloseCases(check: Check): void {
     }
   });
 
+  check('8. trailers of the opener come with its end', async (ends) => {
+    const { a, b } = await link(ends);
+    await a.write('body');
+    await a.end({ 'x-status': 'done', 'x-list': ['1', '2'] });
+    expect(text(await collect(b))).toBe('body');
+    const trailers = await b.trailers;
+    if (ends.features.trailers && ends.openerTrailers) {
+      expect(trailers?.get('X-Status')).toBe('done');
+      expect(trailers?.getAll('x-list')).toEqual(['1', '2']);
+    } else {
+      expect(trailers).toBeUndefined();
+    }
+  });
+
   check('8. an end without trailers says so', async (ends) => {
     const { a, b } = await link(ends);
     await b.send('body');
@@ -123,6 +137,21 @@ export function halfCloseCases(check: Check): void {
     await until(() => readers.every(({ state }) => state !== 'pending'), 'all of them notice');
     expect(readers.map(({ state }) => state)).toEqual(['rejected', 'rejected', 'rejected']);
   });
+
+  check(
+    '8. trailers of a stream whose connection is lost are an error, asked for before or after',
+    async (ends) => {
+      const { a, b } = await link(ends);
+      const asked = [fate(a.trailers), fate(b.trailers)];
+      await b.write('some, but not all');
+      ends.cut();
+      for (const stream of [a, b]) {
+        expect(await streamFailure(() => stream.closed)).toMatchObject({ code: 'closed' });
+        expect(await streamFailure(() => stream.trailers)).toMatchObject({ code: 'closed' });
+      }
+      await until(() => asked.every(({ state }) => state === 'rejected'), 'who asked before is told too');
+    },
+  );
 
   check('8. abort() in mid transfer is an error at the peer, never an end', async (ends) => {
     await expectError(ends, ({ opener }) => opener.abort(new Error('enough')));

@@ -26,6 +26,8 @@ export interface ConformanceOptions {
   readonly earlyData?: boolean;
   /** Without flow control, what the transport itself may hold. Default 1 MiB. */
   readonly transportBytes?: number;
+  /** Trailers of the opener arrive, where there are trailers. False: they are dropped, and the end comes. Default true. */
+  readonly openerTrailers?: boolean;
 }
 
 /** What a case is given. */
@@ -34,6 +36,7 @@ export interface Ends {
   readonly acceptor: Provider;
   readonly features: ProviderFeatures;
   readonly earlyData: boolean;
+  readonly openerTrailers: boolean;
   /** What a sender may be ahead of its peer's reader, given the peer's window. */
   ahead(windowBytes: number): number;
   cut(): void;
@@ -79,7 +82,7 @@ export function checker(
 async function withPair(
   open: Open,
   opens: 'client' | 'server',
-  { earlyData = true, transportBytes = 1 << 20 }: ConformanceOptions,
+  { earlyData = true, transportBytes = 1 << 20, openerTrailers = true }: ConformanceOptions,
   setup: Setup,
   body: Body,
 ): Promise<void> {
@@ -98,6 +101,7 @@ async function withPair(
     acceptor,
     features,
     earlyData,
+    openerTrailers,
     ahead: (windowBytes) => (features.flowControl ? windowBytes : receiveBudget + transportBytes),
     cut: () => (pair.cut === undefined ? opener.abort(new Error('cut')) : pair.cut()),
   };

@@ -89,6 +89,16 @@ export function resetCases(check: Check): void {
     for (const read of reading) expect(await streamFailure(() => read)).toMatchObject({ code: 'reset' });
   });
 
+  check('18. trailers of a stream that is reset are an error, asked for before or after', async (ends) => {
+    const { a, b } = await link(ends);
+    const asked = [fate(a.trailers), fate(b.trailers)];
+    a.reset('cancel');
+    await streamFailure(() => b.closed);
+    expect(await streamFailure(() => b.trailers)).toMatchObject({ code: 'reset', remote: true });
+    expect(await streamFailure(() => a.trailers)).toMatchObject({ code: 'reset', remote: false });
+    await until(() => asked.every(({ state }) => state === 'rejected'), 'who asked before is told too');
+  });
+
   check('18. a reset touches no other stream', async (ends) => {
     const one = await link(ends);
     const other = await link(ends);

@@ -46,7 +46,7 @@ const wrappers: Record<Name, ProviderOperator> = {
 /** A further protocol is one line here; `options` are what its own matrix gives the kit. */
 const protocols: Record<string, { protocol: Protocol; options?: ConformanceOptions }> = {
   framer: { protocol: framer },
-  http2: { protocol: http2 },
+  http2: { protocol: http2, options: { openerTrailers: false } },
 };
 
 /**
