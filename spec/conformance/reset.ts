@@ -33,13 +33,12 @@ export function resetCases(check: Check): void {
   }
 
   check('18. a numeric code goes over the wire as it is', async (ends) => {
-    const { a, b } = await link(ends);
-    a.reset(1234);
-    expect(await streamFailure(() => b.closed)).toMatchObject({
-      code: 'reset',
-      wireCode: 1234,
-      remote: true,
-    });
+    for (const code of [1234, 0x1_2345, 2 ** 31 + 1, 2 ** 32 - 1]) {
+      const { a, b } = await link(ends);
+      a.reset(code);
+      const error = await streamFailure(() => b.closed);
+      expect(error).toMatchObject({ code: 'reset', reset: code, wireCode: code, remote: true });
+    }
   });
 
   check('18. the acceptor resets too', async (ends) => {

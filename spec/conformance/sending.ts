@@ -114,6 +114,21 @@ export function sendingCases(check: Check): void {
     expect(told).toMatchObject([{ remote: true, code: 'cancel' }]);
   });
 
+  check('13. error() with the reset of another stream keeps its code too', async (ends) => {
+    const { opener, acceptor } = ends;
+    for (const code of ['cancel', 1234] as const) {
+      const { a, b } = await link(ends);
+      const onward = acceptor.newStream();
+      const end = (await next(opener)).accept();
+      b.data$.subscribe(onward);
+      await a.write('some');
+      expect(text(await take(end, 4))).toBe('some');
+      a.reset(code);
+      const error = await streamFailure(() => collect(end));
+      expect(error).toMatchObject({ code: 'reset', reset: code, remote: true });
+    }
+  });
+
   check('13. a stream is an Observer: complete half-closes', async (ends) => {
     const { a, b } = await link(ends);
     of(...parts).subscribe(a);
