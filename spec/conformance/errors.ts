@@ -151,6 +151,19 @@ export function errorCases(check: Check): void {
     expect(causes(await failure(() => ends.opener.closed))).toContain(reason);
     await expectGone(ends);
   });
+
+  check('29. what broke the transport is the cause, at both ends', async (ends) => {
+    const { opener, acceptor, fail } = ends;
+    const { a, b } = await link(ends);
+    if (fail === undefined) return;
+    const reason = new Error('read ECONNRESET');
+    fail(reason);
+    for (const told of [a.closed, b.closed, a.read(), b.trailers, opener.closed, acceptor.closed]) {
+      const error = await streamFailure(() => told);
+      expect(error.code).toBe('closed');
+      expect(causes(error)).toContain(reason);
+    }
+  });
 }
 
 /** An error, its cause, and so on. */

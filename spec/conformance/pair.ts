@@ -10,6 +10,8 @@ export interface Pair {
   close?(): Promise<void> | void;
   /** Kills the transport under both, without any goodbye. Where it is absent, `abort()` stands in for it. */
   cut?(): void;
+  /** As `cut()`, for a reason that the transport tells both ends, as it would ECONNRESET. Its case needs this. */
+  fail?(error: Error): void;
 }
 
 /** What a case asks of its pair. A provider that ignores the limits fails those cases that need small ones. */
@@ -40,6 +42,8 @@ export interface Ends {
   /** What a sender may be ahead of its peer's reader, given the peer's window. */
   ahead(windowBytes: number): number;
   cut(): void;
+  /** Undefined where the pair has none. */
+  readonly fail: ((error: Error) => void) | undefined;
 }
 
 /** What a case needs to be set up. */
@@ -104,6 +108,7 @@ async function withPair(
     openerTrailers,
     ahead: (windowBytes) => (features.flowControl ? windowBytes : receiveBudget + transportBytes),
     cut: () => (pair.cut === undefined ? opener.abort(new Error('cut')) : pair.cut()),
+    fail: pair.fail?.bind(pair),
   };
   let failed = true;
   try {

@@ -28,10 +28,9 @@ export function pairsOver(
       const [near, far] = memoryPair();
       const client = protocol(near, { role: 'client', limits: limits.client ?? {} });
       const server = protocol(far, { role: 'server', limits: limits.server ?? {} });
-      return tracked(client, server, () => {
-        const lost = new Error('the connection is lost');
-        near.destroy(lost);
-        far.destroy(lost);
+      return tracked(client, server, (error = new Error('the connection is lost')) => {
+        near.destroy(error);
+        far.destroy(error);
       });
     },
     tcp: ({ limits = {} } = {}) => dialled(protocol, 'tcp://127.0.0.1:0', limits),
@@ -43,9 +42,9 @@ export function pairsOver(
       const [near, far] = [fromMessagePort(port1), fromMessagePort(port2)];
       const client = protocol(near, { role: 'client', limits: limits.client ?? {} });
       const server = protocol(far, { role: 'server', limits: limits.server ?? {} });
-      return tracked(client, server, () => {
-        near.destroy();
-        far.destroy();
+      return tracked(client, server, (error) => {
+        near.destroy(error);
+        far.destroy(error);
       });
     },
     webSocket: ({ limits = {} } = {}) => throughWebSocket(protocol, limits),
@@ -61,9 +60,14 @@ function socketPath(): string {
   return join(tmpdir(), `rxmux-${process.pid}-${++paths}.sock`);
 }
 
-function tracked(client: Provider, server: Provider, cut: () => void, close?: () => Promise<void>): Pair {
+function tracked(
+  client: Provider,
+  server: Provider,
+  lose: (error?: Error) => void,
+  close?: () => Promise<void>,
+): Pair {
   trackPair([client, server]);
-  return { client, server, cut, ...(close === undefined ? {} : { close }) };
+  return { client, server, cut: () => lose(), fail: lose, ...(close === undefined ? {} : { close }) };
 }
 
 /** `connect` to `listen`, as an application does it; the sockets are kept so that the connection can be cut. */
@@ -87,10 +91,10 @@ async function dialled(protocol: Protocol, address: string, limits: BothLimits):
   });
   const tls = { ca: cert, servername: 'localhost' };
   const client = await connect(listener.address, kept, { limits: limits.client ?? {}, tls });
-  const cut = (): void => {
-    for (const transport of transports) transport.destroy();
+  const lose = (error?: Error): void => {
+    for (const transport of transports) transport.destroy(error);
   };
-  return tracked(client, await accepted, cut, () => listener.close());
+  return tracked(client, await accepted, lose, () => listener.close());
 }
 
 /** What a child does that carries our bytes: what comes in at its stdin goes out at 4, and from 3 to its stdout. */
@@ -105,12 +109,13 @@ async function throughChild(protocol: Protocol, limits: BothLimits): Promise<Pai
   const far = fromDuplex(Duplex.from({ readable: fromChild, writable: toChild }));
   const client = protocol(near, { role: 'client', limits: limits.client ?? {} });
   const server = protocol(far, { role: 'server', limits: limits.server ?? {} });
-  const cut = (): void => {
+  const lose = (error?: Error): void => {
     child.kill('SIGKILL');
-    far.destroy();
+    if (error !== undefined) near.destroy(error);
+    far.destroy(error);
   };
-  return tracked(client, server, cut, async () => {
-    cut();
+  return tracked(client, server, lose, async () => {
+    lose();
     await exited;
   });
 }
@@ -127,9 +132,9 @@ async function throughWebSocket(protocol: Protocol, limits: BothLimits): Promise
   const client = protocol(near, { role: 'client', limits: limits.client ?? {} });
   const far = await accepted;
   const server = protocol(far, { role: 'server', limits: limits.server ?? {} });
-  const cut = (): void => {
-    near.destroy();
-    far.destroy();
+  const lose = (error?: Error): void => {
+    near.destroy(error);
+    far.destroy(error);
   };
-  return tracked(client, server, cut, () => new Promise((resolve) => listener.close(() => resolve())));
+  return tracked(client, server, lose, () => new Promise((resolve) => listener.close(() => resolve())));
 }
