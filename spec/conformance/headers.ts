@@ -1,5 +1,5 @@
 /** Headers: case-insensitive, ordered, multi-valued; SEMANTICS 25, 27. */
-import type { HeadersInit, StreamHeaders } from 'rxmux';
+import type { HeadersInit, Stream, StreamHeaders } from 'rxmux';
 import { collect, text } from './bytes.js';
 import { type Check, link, next } from './pair.js';
 import { streamFailure } from './wait.js';
@@ -91,6 +91,27 @@ export function headerCases(check: Check): void {
     b.accept({ 'x-long': value });
     expect((await a.reply).get('x-long')).toBe(features.replyHeaders ? value : undefined);
   });
+
+  check(
+    '25. a value beyond ASCII arrives as it is, or is refused at once, and never changed',
+    async (ends) => {
+      const { opener, acceptor, features } = ends;
+      for (const value of ['Zoë', 'Zażółć gęślą jaźń', '🚃🚃']) {
+        let a: Stream;
+        try {
+          a = opener.newStream({ 'x-word': value });
+        } catch {
+          // A wire may have no more than the first 256 characters.
+          expect(value).toMatch(/[^\0-\xff]/);
+          continue;
+        }
+        const b = await next(acceptor);
+        expect(b.headers.get('x-word')).toBe(features.headers ? value : undefined);
+        b.accept({ 'x-word': value });
+        expect((await a.reply).get('x-word')).toBe(features.replyHeaders ? value : undefined);
+      }
+    },
+  );
 
   check('25. headers belong to their stream', async ({ opener, acceptor, features }) => {
     const init: Record<string, string> = { 'x-number': '1' };
