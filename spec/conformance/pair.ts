@@ -30,6 +30,8 @@ export interface ConformanceOptions {
   readonly transportBytes?: number;
   /** Trailers of the opener arrive, where there are trailers. False: they are dropped, and the end comes. Default true. */
   readonly openerTrailers?: boolean;
+  /** The more urgent of streams that wait together goes first. False: in any order. Default true. */
+  readonly urgency?: boolean;
 }
 
 /** What a case is given. */
@@ -39,6 +41,7 @@ export interface Ends {
   readonly features: ProviderFeatures;
   readonly earlyData: boolean;
   readonly openerTrailers: boolean;
+  readonly urgency: boolean;
   /** What a sender may be ahead of its peer's reader, given the peer's window. */
   ahead(windowBytes: number): number;
   cut(): void;
@@ -86,7 +89,7 @@ export function checker(
 async function withPair(
   open: Open,
   opens: 'client' | 'server',
-  { earlyData = true, transportBytes = 1 << 20, openerTrailers = true }: ConformanceOptions,
+  { earlyData = true, transportBytes = 1 << 20, openerTrailers = true, urgency = true }: ConformanceOptions,
   setup: Setup,
   body: Body,
 ): Promise<void> {
@@ -106,6 +109,7 @@ async function withPair(
     features,
     earlyData,
     openerTrailers,
+    urgency,
     ahead: (windowBytes) => (features.flowControl ? windowBytes : receiveBudget + transportBytes),
     cut: () => (pair.cut === undefined ? opener.abort(new Error('cut')) : pair.cut()),
     fail: pair.fail?.bind(pair),

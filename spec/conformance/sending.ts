@@ -1,14 +1,17 @@
 /** Sending: SEMANTICS 9 to 14. */
 
 import { concat as inOrder, of, throwError } from 'rxjs';
-import type { ByteSource, Stream } from 'rxmux';
+import type { ByteSource, Limits, Stream } from 'rxmux';
 import { collect, concat, expectPattern, pattern, Supply, take, text } from './bytes.js';
 import { type Check, type Ends, link, next, small, smallWindow } from './pair.js';
-import { failure, fate, pause, steady, streamFailure, until, watch } from './wait.js';
+import { each, failure, fate, pause, steady, streamFailure, until, watch } from './wait.js';
 
 const phrase = 'Zażółć gęślą jaźń.';
 const parts: readonly string[] = ['Zażółć ', 'gęślą ', 'jaźń', '.'];
 const boom = new Error('boom');
+
+/** Wider than any transport is deep. */
+const wide: Partial<Limits> = { windowBytes: 16 << 20 };
 
 export function sendingCases(check: Check): void {
   check(
@@ -80,6 +83,47 @@ export function sendingCases(check: Check): void {
       },
     );
   }
+
+  check(
+    '10. a generator is pulled only while the transport has room, however wide the window',
+    { acceptor: wide },
+    async (ends) => {
+      const { a, b } = await link(ends);
+      const chunk = new Uint8Array(65_536);
+      const total = 12 << 20;
+      let pulled = 0;
+      let lead = 0;
+      const sent = a.send(
+        (function* () {
+          for (; pulled < total; pulled += chunk.byteLength) {
+            lead = Math.max(lead, pulled - b.stats.bytesIn);
+            yield chunk;
+          }
+        })(),
+      );
+      expect((await collect(b)).byteLength).toBe(total);
+      await sent;
+      // The system may keep some MiB for a socket.
+      expect(lead).toBeLessThan(8 << 20);
+    },
+  );
+
+  check('the more urgent of two streams goes first', async (ends) => {
+    const { opener, acceptor, urgency } = ends;
+    const order: string[] = [];
+    const open = async (name: string, urgency: number): Promise<Stream> => {
+      const stream = opener.newStream({}, { urgency });
+      each((await next(acceptor)).data$, (chunk) => {
+        for (let kib = 0; kib < chunk.byteLength; kib += 1024) order.push(name);
+      });
+      await stream.reply;
+      return stream;
+    };
+    const [least, most] = [await open('least', 7), await open('most', 0)];
+    await Promise.all([least.write(pattern(20_000)), most.write(pattern(20_000))]);
+    await until(() => order.length >= 40, 'all has come');
+    if (urgency) expect(order.lastIndexOf('most')).toBeLessThan(order.indexOf('least'));
+  });
 
   check(
     '11. a.send(b.data$) is a proxy with backpressure end to end',
