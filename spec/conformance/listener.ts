@@ -7,9 +7,11 @@ import { link, next } from './pair.js';
 import { each, failure, fate, pause, streamFailure, until, watch, within } from './wait.js';
 
 /** What a listener must have, wherever it comes from. */
-export interface ListenerLike {
+export interface ListenerLike extends AsyncDisposable {
+  readonly address: string;
   readonly accept$: Observable<Provider>;
-  close(): Promise<void>;
+  readonly providers: ReadonlySet<Provider>;
+  close(options?: { signal?: AbortSignal }): Promise<void>;
 }
 
 /** A listener and a way to reach it. */
@@ -130,18 +132,77 @@ export function listenerConformance(name: string, listen: Listen, { fail }: List
         const opener = await dial();
         await until(() => accepted.values.length === 1, 'it has come');
         const { a, b } = await link({ opener, acceptor: accepted.values[0] as Provider });
-        const closing = fate(listener.close());
-        await pause(10);
-        expect(closing.state).toBe('pending');
+        const closing = [fate(listener.close()), fate(listener.close())];
+        // As long as whoever is impatient might wait.
+        await pause(150);
+        expect(closing.map(({ state }) => state)).toEqual(['pending', 'pending']);
         await failure(async () => within((await dial()).newStream().reply, 1000, () => 'a late connection'));
         void a.send('last');
         void b.send('words');
         expect([text(await collect(b)), text(await collect(a))]).toEqual(['last', 'words']);
-        await until(() => closing.state === 'resolved', 'close() resolves');
+        await until(() => closing.every(({ state }) => state === 'resolved'), 'close() resolves');
         expect(accepted.end).toBe('complete');
         await opener.closed;
+        await listener.close();
       },
     );
+
+    check(
+      '30. aborting close() aborts the connections, and rejects with the reason',
+      {},
+      async (listening) => {
+        const { listener, dial } = listening;
+        const accepted = watch(listener.accept$);
+        const opener = await dial();
+        await until(() => accepted.values.length === 1, 'it has come');
+        const acceptor = accepted.values[0] as Provider;
+        const { a, b } = await link({ opener, acceptor });
+        const controller = new AbortController();
+        const reason = new Error('no more patience');
+        const closing = listener.close({ signal: controller.signal });
+        controller.abort(reason);
+        expect(await failure(() => within(closing, 1000, () => 'close()'))).toBe(reason);
+        expect((await streamFailure(() => b.closed)).cause).toBe(reason);
+        await streamFailure(() => a.closed);
+        await until(() => accepted.end === 'complete', 'the listener is closed');
+      },
+    );
+
+    check('30. await using closes it gracefully', {}, async ({ listener, dial }) => {
+      const accepted = watch(listener.accept$);
+      const opener = await dial();
+      await until(() => accepted.values.length === 1, 'it has come');
+      const { a, b } = await link({ opener, acceptor: accepted.values[0] as Provider });
+      const leaving = fate(listener[Symbol.asyncDispose]());
+      await pause(10);
+      expect(leaving.state).toBe('pending');
+      await Promise.all([a.end(), b.end(), collect(a), collect(b)]);
+      await until(() => leaving.state === 'resolved', 'the block is left');
+      expect(accepted.end).toBe('complete');
+      await opener.closed;
+    });
+
+    check('30. providers are those whose connections are open', {}, async ({ listener, dial }) => {
+      expect(listener.providers.size).toBe(0);
+      const accepted = watch(listener.accept$);
+      const clients = [await dial(), await dial()];
+      await until(() => accepted.values.length === 2, 'both have come');
+      expect(listener.providers.size).toBe(2);
+      expect(accepted.values.every((provider) => listener.providers.has(provider))).toBe(true);
+      await clients[0]?.close();
+      await until(() => listener.providers.size === 1, 'one is gone');
+      clients[1]?.abort(new Error('gone'));
+      await until(() => listener.providers.size === 0, 'the other is gone too');
+    });
+
+    check('30. address is where it listens', {}, async ({ listener, dial }) => {
+      expect(listener.address).toMatch(/^[a-z]+:./);
+      // A port that the system chooses is one.
+      expect(listener.address).not.toMatch(/:0$/);
+      const { address } = listener;
+      await dial();
+      expect(listener.address).toBe(address);
+    });
 
     if (fail === undefined) return;
     check('30. a failure of the listening socket errors accept$', {}, async (listening) => {
