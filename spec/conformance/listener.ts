@@ -133,8 +133,7 @@ export function listenerConformance(name: string, listen: Listen, { fail }: List
         await until(() => accepted.values.length === 1, 'it has come');
         const { a, b } = await link({ opener, acceptor: accepted.values[0] as Provider });
         const closing = [fate(listener.close()), fate(listener.close())];
-        // As long as whoever is impatient might wait.
-        await pause(150);
+        await pause(20);
         expect(closing.map(({ state }) => state)).toEqual(['pending', 'pending']);
         await failure(async () => within((await dial()).newStream().reply, 1000, () => 'a late connection'));
         void a.send('last');
