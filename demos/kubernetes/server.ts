@@ -84,16 +84,29 @@ export class Cluster {
     await Promise.allSettled([...this.#containers.values()].map(({ exited }) => exited));
   }
 
+  /** Pages of any origin reach this server too, by the browser on this machine: their requests must run nothing. */
+  #isFromPage({ headers: { origin, host = '' } }: IncomingMessage): boolean {
+    // With a name of its own that leads here (DNS rebinding), a page sends some requests without an Origin.
+    const { port } = this.#server.address() as AddressInfo;
+    return (
+      origin !== undefined || !['127.0.0.1', 'localhost'].some((name) => isHost(host, `${name}:${port}`))
+    );
+  }
+
   #answer(request: IncomingMessage, response: ServerResponse): void {
     const { pathname } = urlOf(request);
-    const document = documentAt(pathname, this.#pods);
-    const [code, body] =
-      document === undefined ? [404, failure(404, 'NotFound', `there is no ${pathname}`)] : [200, document];
+    const document = this.#isFromPage(request) ? notForPages : documentAt(pathname, this.#pods);
+    const body = document ?? failure(404, 'NotFound', `there is no ${pathname}`);
+    const code = 'code' in body ? Number(body.code) : 200;
     response.writeHead(code, { 'Content-Type': 'application/json' }).end(JSON.stringify(body));
   }
 
   #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
     socket.on('error', () => {});
+    if (this.#isFromPage(request)) {
+      refuse(socket, notForPages);
+      return;
+    }
     const { pathname, searchParams } = urlOf(request);
     const { pod: name = '', verb = '' } = subresourceAt(pathname) ?? {};
     const pod = this.#pods.get(name);
@@ -164,6 +177,18 @@ function urlOf(request: IncomingMessage): URL {
   const base = 'http://127.0.0.1';
   return new URL(URL.canParse(url, base) ? url : '/', base);
 }
+
+/** Whether they are the same: HTTP's own port may be left out. */
+function isHost(host: string, own: string): boolean {
+  const [is, should] = [`http://${host}`, `http://${own}`];
+  return URL.canParse(is) && new URL(is).host === new URL(should).host;
+}
+
+const notForPages = failure(
+  403,
+  'Forbidden',
+  'this server is for kubectl, by its own address, and not for pages',
+);
 
 /** `kubectl` sends a header line for each version that it speaks. */
 function offersOf(request: IncomingMessage): string[] {

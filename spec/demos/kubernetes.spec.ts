@@ -51,9 +51,10 @@ describe('the server', () => {
 
   /** What it answers to a request that is no SPDY. */
   async function answer(path: string, ...lines: readonly string[]): Promise<string> {
-    const { hostname, port } = new URL(cluster.url);
+    const { host, hostname, port } = new URL(cluster.url);
     const socket = connect(Number(port), hostname);
-    socket.end([`GET ${path} HTTP/1.1`, 'Host: x', 'Connection: Upgrade', ...lines, '', ''].join('\r\n'));
+    const hosts = lines.some((line) => line.startsWith('Host: ')) ? [] : [`Host: ${host}`];
+    socket.end([`GET ${path} HTTP/1.1`, ...hosts, ...lines, '', ''].join('\r\n'));
     let text = '';
     for await (const chunk of socket) text += chunk;
     return text;
@@ -77,9 +78,49 @@ describe('the server', () => {
     ['half an escape', '%/exec', ['Upgrade: SPDY/3.1'], 404],
     ['another version', 'web/exec', ['Upgrade: SPDY/3.1', 'X-Stream-Protocol-Version: v1'], 403],
   ])('refuses %s in HTTP, as a Status', async (_name, path, lines, code) => {
-    const text = await answer(`/api/v1/namespaces/default/pods/${path}`, ...lines);
+    const text = await answer(`/api/v1/namespaces/default/pods/${path}`, 'Connection: Upgrade', ...lines);
     expect(text).toMatch(new RegExp(`^HTTP/1.1 ${code} `));
     expect(JSON.parse(text.slice(text.indexOf('\r\n\r\n')))).toMatchObject({ kind: 'Status', code });
+  });
+
+  const requests: [name: string, path: string, lines: readonly string[]][] = [
+    ['a document', '/api/v1/namespaces/default/pods', ['Connection: close']],
+    [
+      'a command over WebSocket',
+      '/api/v1/namespaces/default/pods/web/exec?command=true',
+      ['Connection: Upgrade', ...webSocket, `${named}v5.channel.k8s.io`],
+    ],
+    [
+      'a command over SPDY',
+      '/api/v1/namespaces/default/pods/web/exec?command=true',
+      ['Connection: Upgrade', 'Upgrade: SPDY/3.1', 'X-Stream-Protocol-Version: v4.channel.k8s.io'],
+    ],
+  ];
+
+  it.each(requests)('refuses %s to a page', async (_name, path, lines) => {
+    const { host, port } = new URL(cluster.url);
+    const foreign = [
+      ['Origin: https://evil.example'],
+      ['Origin: null'],
+      [`Origin: http://${host}`],
+      [`Host: evil.example:${port}`],
+      [`Host: 127.0.0.1.evil.example:${port}`],
+      ['Host: 127.0.0.1:1'],
+      ['Host: '],
+    ];
+    for (const more of foreign) {
+      const text = await answer(path, ...more, ...lines);
+      expect(text).toMatch(/^HTTP\/1.1 403 /);
+      expect(text).toContain('not for pages');
+    }
+    expect(cluster.connections.size).toBe(0);
+  });
+
+  it.each(requests)('takes %s by either name of its own', async (_name, path, lines) => {
+    const { port } = new URL(cluster.url);
+    for (const name of ['127.0.0.1', 'localhost', 'LOCALHOST']) {
+      expect(await answer(path, `Host: ${name}:${port}`, ...lines)).toMatch(/^HTTP\/1.1 (101|200) /);
+    }
   });
 
   it('tells our client too why it refuses', async () => {
