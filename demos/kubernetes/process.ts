@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { constants } from 'node:os';
 import { PassThrough, type Readable, Writable } from 'node:stream';
@@ -19,7 +20,7 @@ export interface Process {
   readonly exited: Promise<number>;
   /** Only terminals have a size. */
   resize(size: Size): void;
-  /** Ends it, and whatever it has started. */
+  /** Ends it, and whatever it has started. A shell that people type into has groups of its own: those are hung up. */
   kill(): void;
 }
 
@@ -56,22 +57,54 @@ const typicalSize: Size = { columns: 80, rows: 24 };
 /** What a terminal's user types to say that there is no more: Ctrl-D. */
 const endOfInput = '\x04';
 
-async function startOnTerminal([file = '', ...args]: readonly string[], folder: string): Promise<Process> {
+/**
+ * Node takes a terminal whose last process has ended for empty while it still holds output, and node-pty gives it up
+ * 200 ms after that in any case. So a shell keeps it until we have read a mark and the exit code behind all of the
+ * output; signals that the terminal sends are for the command alone. What else is typed there goes nowhere.
+ */
+const holder = `mark=$1; shift
+trap : HUP INT QUIT TERM
+(exec "$@")
+code=$?
+trap '' TTOU
+stty raw -echo
+printf '%s%03d' "$mark" $code
+while read -r _; do :; done`;
+/** The digits of an exit code. */
+const codeBytes = 3;
+
+async function startOnTerminal(command: readonly string[], folder: string): Promise<Process> {
   const { spawn: spawnOnTerminal } = await import('@lydell/node-pty');
   const { columns: cols, rows } = typicalSize;
+  // It begins with what hardly anything ends with: that would be held back until more comes.
+  const mark = Buffer.from(`\x1f${randomBytes(16).toString('hex')}`);
   // Bytes, not text: a chunk may end within a character.
-  const terminal = spawnOnTerminal(file, args, { cwd: folder, cols, rows, name: 'xterm', encoding: null });
+  const options = { cwd: folder, cols, rows, name: 'xterm', encoding: null };
+  const terminal = spawnOnTerminal('sh', ['-c', holder, 'sh', mark.toString(), ...command], options);
   const stdout = new PassThrough();
+  let isOver = false;
+  let code: number | undefined;
+  /** What may be the beginning of the mark. */
+  let held = Buffer.alloc(0);
   terminal.onData((chunk: string | Uint8Array) => {
-    if (!stdout.write(chunk)) terminal.pause();
+    if (isOver) return;
+    const bytes = Buffer.concat([held, chunk as Uint8Array]);
+    const at = bytes.indexOf(mark);
+    const size = at === -1 ? bytes.length - overlap(bytes, mark) : at;
+    held = bytes.subarray(size);
+    const hasRoom = stdout.write(bytes.subarray(0, size));
+    if (held.length >= mark.length + codeBytes) {
+      isOver = true;
+      code = Number(held.subarray(mark.length, mark.length + codeBytes));
+      end(terminal.pid);
+    } else if (!hasRoom) terminal.pause();
   });
   stdout.on('drain', () => terminal.resume());
-  let isOver = false;
   const exited = new Promise<number>((resolve) => {
     terminal.onExit(({ exitCode, signal }) => {
       isOver = true;
       stdout.end();
-      resolve(signal ? 128 + signal : exitCode);
+      resolve(code ?? (signal ? 128 + signal : exitCode));
     });
   });
   const stdin = new Writable({
@@ -98,6 +131,14 @@ async function startOnTerminal([file = '', ...args]: readonly string[], folder: 
   };
 }
 
+/** How many bytes at the end of `bytes` may be the beginning of `mark`. */
+function overlap(bytes: Buffer, mark: Buffer): number {
+  let count = Math.min(bytes.length, mark.length - 1);
+  while (count > 0 && !bytes.subarray(-count).equals(mark.subarray(0, count))) count--;
+  return count;
+}
+
+/** By a number below 0: the whole group. */
 function end(pid: number): void {
   try {
     process.kill(pid, 'SIGKILL');

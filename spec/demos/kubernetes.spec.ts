@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -145,6 +146,57 @@ describe('the server', () => {
     for await (const chunk of command.stdout) bytes += chunk.byteLength;
     expect([bytes, await stderr, await command.exitCode]).toEqual([20_000_000, 'over\n', 0]);
     await command.close();
+  });
+
+  it.each([
+    ['at once', 0],
+    ['slowly', 10],
+  ])('loses nothing of what a terminal shows to who reads %s', async (_name, ms) => {
+    const script = "stty -opost; head -c 1000000 /dev/zero | tr '\\0' x; printf the-end; exit 7";
+    const size = { columns: 80, rows: 24 };
+    const command = await exec(cluster.url, 'web', ['sh', '-c', script], { size });
+    const chunks: Uint8Array[] = [];
+    for await (const chunk of command.stdout) {
+      chunks.push(chunk);
+      if (ms > 0) await new Promise((resolve) => setTimeout(resolve, ms));
+    }
+    const text = Buffer.concat(chunks).toString();
+    expect([text.length, text.slice(-10), await command.exitCode]).toEqual([1_000_007, 'xxxthe-end', 7]);
+    await command.close();
+  });
+
+  it('holds back nothing of what a terminal shows, and takes what is typed there', async () => {
+    const size = { columns: 80, rows: 24 };
+    const command = await exec(cluster.url, 'web', ['sh', '-i'], { size });
+    let text = '';
+    const shown = async (what: RegExp): Promise<void> => {
+      while (!what.test(text)) text += new TextDecoder().decode((await command.stdout.read()) ?? undefined);
+      text = '';
+    };
+    await command.stdin.write("PS1='> '; stty -echo\n");
+    await shown(/> $/);
+    await command.stdin.write("cat; printf '? '\n");
+    await command.stdin.write('typed\n');
+    await shown(/typed\r\n$/);
+    await command.stdin.write('\x04');
+    await shown(/\? > $/);
+    await command.stdin.write('exit 7\n');
+    expect(await command.exitCode).toBe(7);
+    await command.close();
+  });
+
+  it('ends a command on a terminal whose client has gone, and its shell', async () => {
+    const size = { columns: 80, rows: 24 };
+    const command = await exec(cluster.url, 'web', ['sh', '-ic', 'echo =$$=; sleep 1000'], { size });
+    let text = '';
+    while (!/=\d+=/.test(text)) text += new TextDecoder().decode((await command.stdout.read()) ?? undefined);
+    const pid = Number(/=(\d+)=/.exec(text)?.[1]);
+    process.kill(pid, 0);
+    await command.close();
+    // Whoever inherits it may take a while to look.
+    const isOver = (): boolean =>
+      /^(Z|$)/.test(spawnSync('ps', ['-o', 'stat=', '-p', String(pid)], { encoding: 'utf8' }).stdout);
+    await until(() => cluster.connections.size === 0 && isOver());
   });
 
   it('holds a client over WebSocket whose command reads slowly, and sees it go', async () => {

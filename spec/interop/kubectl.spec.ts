@@ -196,6 +196,17 @@ describeWithPeer('kubectl', peers.kubectl, () => {
         expect(await terminal.exited).toBe(7);
       });
 
+      it('exec: all of what a terminal shows', async () => {
+        const script = "stty -opost; head -c 1000000 /dev/zero | tr '\\0' x; printf the-end; exit 7";
+        const line = kubectl.commandLine('exec', '-it', 'web', '--', 'sh', '-c', script);
+        const terminal = await start(line, folder, true);
+        let text = '';
+        for await (const chunk of terminal.stdout) text += chunk;
+        // What kubectl says of its exit code follows.
+        const end = text.indexOf('the-end');
+        expect([end, await terminal.exited]).toEqual([1_000_000, 7]);
+      });
+
       it('exec: what the command has started ends with kubectl', async () => {
         const child = kubectl.start('exec', 'web', '--', 'sh', '-c', 'echo $$; sleep 1000');
         const [pid] = (await once(child.stdout, 'data')) as [Buffer];
