@@ -16,6 +16,8 @@ export interface Surroundings {
   readonly write: (text: string) => unknown;
   /** The `kubectl` to take; undefined: there is none. */
   readonly kubectl: string | undefined;
+  /** Aborting leaves out what has not begun; everything is tidied up all the same. */
+  readonly signal?: AbortSignal;
 }
 
 /** One thing to be shown. It says what it has seen, or throws. */
@@ -35,7 +37,7 @@ const MiB = 1024 * 1024;
 const watchSize = ['sh', '-c', 'trap "stty size; exit 7" WINCH; stty size; while :; do sleep 0.05; done'];
 
 /** Shows everything. Resolves with the exit code: 0 if all went well, 1 if anything did not. */
-export async function showAll({ write, kubectl }: Surroundings): Promise<number> {
+export async function showAll({ write, kubectl, signal }: Surroundings): Promise<number> {
   const folder = await mkdtemp(join(tmpdir(), 'rxmux-kubernetes-'));
   const services = await Promise.all(['eighty', 'eighty-one'].map(service));
   const [eighty, eightyOne] = services.map((server) => (server.address() as AddressInfo).port);
@@ -47,6 +49,7 @@ export async function showAll({ write, kubectl }: Surroundings): Promise<number>
   let failures = 0;
   const show = async (steps: readonly Step[], scene: Scene): Promise<void> => {
     for (const { title, run } of steps) {
+      if (signal?.aborted) return;
       try {
         write(`  ok      ${title}: ${await run(scene)}\n`);
       } catch (error) {
@@ -72,6 +75,10 @@ export async function showAll({ write, kubectl }: Surroundings): Promise<number>
     await cluster.close();
     for (const server of services) server.close();
     await rm(folder, { recursive: true, force: true });
+  }
+  if (signal?.aborted) {
+    write(`\nIt is not complete: ${messageOf(signal.reason)}.\n`);
+    return 1;
   }
   write(failures === 0 ? '\nAll of it went well.\n' : `\n${failures} of it went wrong: see above.\n`);
   return failures === 0 ? 0 : 1;
