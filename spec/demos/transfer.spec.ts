@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import type { Provider } from 'rxmux';
 import { framer } from 'rxmux/framer';
 import { connect } from 'rxmux/node';
+import { moveAll, newTally } from '../../demos/transfer/client.js';
 import { cut, findFiles, read } from '../../demos/transfer/files.js';
 import { runJob, type Surroundings } from '../../demos/transfer/job.js';
 import { readOptions } from '../../demos/transfer/options.js';
@@ -125,6 +126,20 @@ describe('the job', () => {
     const { exitCode, text } = await run(['--only', 'tcp', '--streams', '1', first, second], { tamper });
     expect(exitCode).toBe(1);
     expect(text).toContain('framer over tcp: 1 of 2 streams verified\n  second, bytes 0 to 5: ENOENT');
+  });
+
+  it('moves the others where one has a name that no headers have room for', async () => {
+    const tls = selfSigned('localhost');
+    const server = await serve({ protocol: 'framer', address: 'tcp://127.0.0.1:0', streams: 3, tls });
+    const path = join(folder, 'moved/inner/small');
+    const provider = await connect(server.address, framer);
+    const parts = ['a', 'b'.repeat(100_000), 'c'].map((name) => ({ path, name, offset: 0, length: 5 }));
+    const tally = newTally(() => {});
+    await moveAll(provider, parts, 1, tally);
+    expect([tally.streams, tally.verified]).toEqual([3, 2]);
+    expect(tally.failures).toEqual([{ what: expect.stringMatching(/^b+, bytes/), why: expect.any(String) }]);
+    await provider.close();
+    await server.close();
   });
 
   it('stops when told to, and says that it is not complete', async () => {
