@@ -23,14 +23,22 @@ export interface Part {
 /** A part larger than this would make the others wait for it at the end. */
 const mostPartBytes = 16 * 1024 * 1024;
 
-/** Finds the files behind the arguments; without any, the node executable and the repository's own files. */
-export async function findFiles(paths: readonly string[]): Promise<File[]> {
-  if (paths.length > 0) return (await Promise.all(paths.map((path) => filesAt(path, () => true)))).flat();
+/**
+ * Finds the files behind the arguments; without any, the node executable and the repository's own files. What is in a
+ * folder and cannot be found there a moment later is left out, and `onLost` told of it.
+ */
+export async function findFiles(
+  paths: readonly string[],
+  onLost: (path: string) => void = () => {},
+): Promise<File[]> {
+  if (paths.length > 0) {
+    const all: Search = { isWanted: () => true, onLost };
+    return (await Promise.all(paths.map((path) => filesAt(path, all)))).flat();
+  }
+  const isWanted = (name: string): boolean => !name.startsWith('.') && !made.includes(name);
   const root = repositoryRoot();
-  const own = await readdir(root);
-  const isOwn = (name: string): boolean => !name.startsWith('.') && !made.includes(name);
-  const found = await Promise.all(own.filter(isOwn).map((name) => filesAt(join(root, name), isOwn, root)));
-  return [...(await filesAt(process.execPath, isOwn)), ...found.flat()];
+  const own: Search = { isWanted, onLost, base: root };
+  return [...(await filesAt(process.execPath, { isWanted, onLost })), ...(await filesAt(root, own))];
 }
 
 /** Folders of the repository that hold what tools have put there. */
@@ -44,29 +52,49 @@ function repositoryRoot(): string {
   throw new UsageError('There is no repository around this program: name the files to move');
 }
 
-async function filesAt(path: string, isWanted: (name: string) => boolean, base?: string): Promise<File[]> {
+interface Search {
+  readonly isWanted: (name: string) => boolean;
+  readonly onLost: (path: string) => void;
+  /** What names are relative to, where not to the folder of the path. */
+  readonly base?: string;
+}
+
+async function filesAt(path: string, { isWanted, onLost, base }: Search): Promise<File[]> {
   const found = await stat(path).catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT') throw new UsageError(`${path} does not exist`);
+    if (error.code === 'ENOENT') throw new LostError(`${path} does not exist`);
     throw new UsageError(`${path} cannot be looked at: ${error.message}`);
   });
   if (!found.isFile() && !found.isDirectory()) {
     throw new UsageError(`${path} is neither a file nor a folder`);
   }
-  await access(path, constants.R_OK).catch(() => {
+  await access(path, constants.R_OK).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') throw new LostError(`${path} does not exist`);
     throw new UsageError(`${path} cannot be read: permission denied`);
   });
   if (found.isFile()) {
     const name = base === undefined ? basename(path) : relative(base, path).replaceAll('\\', '/');
     return [{ path, name, size: found.size }];
   }
-  const entries = await readdir(path, { withFileTypes: true });
+  const entries = await readdir(path, { withFileTypes: true }).catch((error: NodeJS.ErrnoException) => {
+    throw error.code === 'ENOENT' ? new LostError(`${path} does not exist`) : error;
+  });
   const inside = entries.filter((entry) => (entry.isFile() || entry.isDirectory()) && isWanted(entry.name));
   const files: File[] = [];
   for (const entry of inside) {
-    files.push(...(await filesAt(join(path, entry.name), isWanted, base ?? dirname(path))));
+    try {
+      files.push(
+        ...(await filesAt(join(path, entry.name), { isWanted, onLost, base: base ?? dirname(path) })),
+      );
+    } catch (error) {
+      if (!(error instanceof LostError)) throw error;
+      onLost(join(path, entry.name));
+    }
   }
   return files;
 }
+
+/** Of an argument it is the caller's mistake; inside a folder it may have gone, or have a name that is not UTF-8. */
+class LostError extends UsageError {}
 
 /** Cuts what is large enough to have at least `streams` parts, if there are that many bytes. */
 export function cut(files: readonly File[], streams: number): Part[] {

@@ -36,7 +36,13 @@ export async function runJob(args: readonly string[], surroundings: Surroundings
       stdout.write(helpText);
       return 0;
     }
-    const parts = cut(await findFiles(options.paths), options.streams);
+    const lost: string[] = [];
+    const files = await findFiles(options.paths, (path) => lost.push(path));
+    if (lost.length > 0) {
+      const what = counted(lost.length, 'entry', 'entries');
+      stderr.write(`Left out: ${what} of folders, gone by now or with names that are not UTF-8\n`);
+    }
+    const parts = cut(files, options.streams);
     if (options.once) return await moveByEach(parts, options, surroundings);
     return await moveInView(parts, options, surroundings);
   } catch (error) {

@@ -142,6 +142,17 @@ describe('the job', () => {
     await server.close();
   });
 
+  it('leaves out what cannot be found in a folder, and says so', async () => {
+    await mkdir(join(folder, 'odd'));
+    await writeFile(join(folder, 'odd/good'), 'good');
+    // As text, this name is another one.
+    await writeFile(Buffer.concat([Buffer.from(join(folder, 'odd/bad')), Buffer.of(0xff)]), 'bad');
+    const { exitCode, text, errors } = await run(['--only', 'unix', join(folder, 'odd')]);
+    expect(errors).toBe('Left out: 1 entry of folders, gone by now or with names that are not UTF-8\n');
+    expect(text).toContain('Moving 4 bytes in 1 file ');
+    expect(exitCode).toBe(0);
+  });
+
   it('stops when told to, and says that it is not complete', async () => {
     const stopping = new AbortController();
     const tamper = (chunk: Uint8Array): Uint8Array => {
