@@ -65,7 +65,12 @@ export class Cluster {
     );
     const cluster = new Cluster(new Map(pods.map((pod) => [pod.name, pod])), new Map(containers), options);
     cluster.#server.listen(options.port ?? 0, '127.0.0.1');
-    await once(cluster.#server, 'listening');
+    try {
+      await once(cluster.#server, 'listening');
+    } catch (error) {
+      for (const container of cluster.#containers.values()) container.stop();
+      throw error;
+    }
     return cluster;
   }
 

@@ -1,6 +1,6 @@
 /** One connection with two streams, whoever multiplexes them: bulk that is thrown away, and pings that are sent back. */
 import { existsSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import type { Protocol, Stream } from 'rxmux';
 import { connect, listen } from 'rxmux/node';
@@ -81,7 +81,7 @@ interface Adapter {
 
 /** A peer of the benchmark, or null if it is not installed there (`npm ci` in spec/bench). */
 export async function peer(name: string): Promise<Neighbours | null> {
-  const folder = join(process.cwd(), 'spec/bench');
+  const folder = benchFolder();
   const isBuiltIn = name === 'http2';
   if (!isBuiltIn && !existsSync(join(folder, 'node_modules', name))) return null;
   const file = pathToFileURL(join(folder, 'adapters', `${name}.mjs`)).href;
@@ -129,4 +129,14 @@ export async function peer(name: string): Promise<Neighbours | null> {
     // The benchmark ends its peers with their process, and so does this.
     close: async () => {},
   };
+}
+
+/** In the repository around this file, which runs from dist/ as well as from its source. */
+function benchFolder(): string {
+  let root = import.meta.dirname;
+  while (!existsSync(join(root, 'spec/bench/adapters'))) {
+    if (root === dirname(root)) throw new Error('There is no spec/bench around this program');
+    root = dirname(root);
+  }
+  return join(root, 'spec/bench');
 }

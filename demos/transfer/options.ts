@@ -1,4 +1,5 @@
 import { parseArgs } from 'node:util';
+import { wholeNumber } from '../whole-number.js';
 import { type Scenario, scenarios } from './scenarios.js';
 
 /** What the command line asks for. */
@@ -82,14 +83,14 @@ function parse(args: readonly string[]) {
 }
 
 function countOf(text: string): number {
-  const streams = Number(text);
-  if (Number.isInteger(streams) && streams >= 1 && streams <= mostStreams) return streams;
+  const streams = wholeNumber(text);
+  if (streams >= 1 && streams <= mostStreams) return streams;
   throw new UsageError(`--streams is a whole number from 1 to ${mostStreams}, not "${text}"`);
 }
 
 function portOf(text: string): number {
-  const port = Number(text);
-  if (Number.isInteger(port) && port >= 0 && port <= 65_535) return port;
+  const port = wholeNumber(text);
+  if (port <= 65_535) return port;
   throw new UsageError(`--port is a whole number from 0 to 65535, not "${text}"`);
 }
 

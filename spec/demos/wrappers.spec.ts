@@ -1,5 +1,5 @@
 import { execFile, execFileSync } from 'node:child_process';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -21,6 +21,8 @@ beforeAll(async () => {
     '--log-level=warning',
   ]);
   await writeFile(join(folder, 'package.json'), '{ "type": "module" }');
+  // The benchmark's adapters are found from the program, wherever it is run.
+  await symlink(join(root, 'spec'), join(folder, 'spec'));
 });
 
 afterAll(async () => {
@@ -33,9 +35,14 @@ function run(
 ): Promise<{ exitCode: number | null; stdout: string; stderr: string }> {
   return new Promise((resolve) => {
     const program = join(folder, demo, 'main.js');
-    const child = execFile(process.execPath, [program, ...args], { cwd: root }, (_error, stdout, stderr) => {
-      resolve({ exitCode: child.exitCode, stdout, stderr });
-    });
+    const child = execFile(
+      process.execPath,
+      [program, ...args],
+      { cwd: tmpdir() },
+      (_error, stdout, stderr) => {
+        resolve({ exitCode: child.exitCode, stdout, stderr });
+      },
+    );
   });
 }
 

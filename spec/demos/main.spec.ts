@@ -1,6 +1,7 @@
 import { type ChildProcessByStdio, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
@@ -49,6 +50,28 @@ it.each(['SIGINT', 'SIGTERM', 'SIGHUP'] as const)(
     await command.close();
   },
 );
+
+it.each(['abc', '', '0x10', '65536'])('the cluster serves on no port "%s", and says so', async (port) => {
+  const child = start('kubernetes', '--serve', port);
+  const exited = once(child, 'exit');
+  expect(String(await once(child.stderr, 'data'))).toMatch(/^Usage: .*\n$/);
+  expect(await exited).toEqual([2, null]);
+});
+
+it('the cluster says in a sentence that its port is taken', async () => {
+  const taken = createServer().listen(0, '127.0.0.1');
+  await once(taken, 'listening');
+  const { port } = taken.address() as AddressInfo;
+  const child = start('kubernetes', '--serve', String(port));
+  const closed = once(child, 'close');
+  let said = '';
+  child.stderr.on('data', (text) => {
+    said += text;
+  });
+  expect(await closed).toEqual([1, null]);
+  expect(said).toBe(`listen EADDRINUSE: address already in use 127.0.0.1:${port}\n`);
+  taken.close();
+});
 
 it('the tour tidies up when nobody reads it any more', async () => {
   const child = start('kubernetes');
