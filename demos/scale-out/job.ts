@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import type { Provider } from 'rxmux';
 import { http2 } from 'rxmux/http2';
 import { connect } from 'rxmux/node';
@@ -16,9 +17,9 @@ export interface Story {
 
 /**
  * One client with one connection, HAProxy, and three servers. While streams are open on all of them, B is drained and C
- * is killed: what B has is finished there, what C had is lost as an error and opened again elsewhere.
+ * is killed: what B has is finished there, what C had is lost as an error and opened again elsewhere. `signal` ends it early.
  */
-export async function tellStory(say: (line: string) => void): Promise<Story> {
+export async function tellStory(say: (line: string) => void, signal: AbortSignal): Promise<Story> {
   const servers: ServerProcess[] = [];
   try {
     for (const name of names) servers.push(await ServerProcess.start(name));
@@ -27,7 +28,7 @@ export async function tellStory(say: (line: string) => void): Promise<Story> {
     try {
       const client = await connect(`tcp://127.0.0.1:${proxy.port}`, http2);
       try {
-        return await act(client, b, c, say);
+        return await Promise.race([act(client, b, c, say), stopped(signal)]);
       } finally {
         client.abort();
       }
@@ -37,6 +38,11 @@ export async function tellStory(say: (line: string) => void): Promise<Story> {
   } finally {
     for (const server of servers) await server.kill();
   }
+}
+
+async function stopped(signal: AbortSignal): Promise<never> {
+  if (!signal.aborted) await once(signal, 'abort');
+  throw signal.reason;
 }
 
 async function act(

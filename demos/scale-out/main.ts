@@ -1,3 +1,4 @@
+import { stopSignal } from '../stopping.js';
 import { tellStory } from './job.js';
 import { renderTable } from './table.js';
 
@@ -6,7 +7,7 @@ const say = (line: string): void => {
   process.stdout.write(`${line}\n`);
 };
 try {
-  const { conversations, complaints } = await tellStory(say);
+  const { conversations, complaints } = await tellStory(say, stopSignal());
   say(`\n${renderTable(conversations)}\n`);
   if (complaints.length === 0)
     say('Every stream ended as it should: finished, or lost with an error and opened again.');
