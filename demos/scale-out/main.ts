@@ -18,5 +18,5 @@ try {
 } catch (error) {
   const missing = (error as { code?: string }).code === 'ENOENT';
   say(missing ? 'HAProxy is not installed (apt-get install haproxy).' : `It failed: ${String(error)}`);
-  process.exitCode = 1;
+  process.exitCode ??= 1;
 }
