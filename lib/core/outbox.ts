@@ -57,7 +57,7 @@ export class Outbox {
   bytesOut = 0;
   /** The longest piece of data that the peer takes on this stream. */
   maxDataBytes: number = Number.POSITIVE_INFINITY;
-  /** The peer has taken the stream, and its headers are still to come: data may go. */
+  /** The peer has taken the stream, whether its headers are here or still to come: data may go. */
   isConfirmed = false;
   trailers: StreamHeaders | null = null;
   error: unknown = undefined;

@@ -260,8 +260,12 @@ export class Peer {
     if (ending.peerIsGoingAway) this.fault('useless');
     if (error === null) ending.peerGoAway(null);
     for (const stream of [...streams.values()]) {
-      // What it has answered it has taken, whatever it counts; what was never sent it has not, and must not be (RFC 9113 §6.8).
-      if (stream.origin === 'remote' || (stream.announced && stream.id <= lastId) || stream.isAnswered)
+      // What it has confirmed it has taken, whatever it counts; what was never sent it has not, and must not be (RFC 9113 §6.8).
+      if (
+        stream.outbox.isConfirmed ||
+        stream.origin === 'remote' ||
+        (stream.announced && stream.id <= lastId)
+      )
         continue;
       const message = `stream ${stream.id} was not processed: the peer is going away`;
       const details = { streamId: stream.id, remote: true, retryable: true, reset: 'refused' } as const;

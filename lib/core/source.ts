@@ -50,8 +50,8 @@ function close(source: ByteSource, reason: unknown): unknown {
 
 /** A source that is none is the caller's mistake, and so are options that cannot be. */
 export function checkSource(source: unknown, { maxBuffered = 0, overflow = 'strict' }: SendOptions): void {
-  if (!(maxBuffered >= 0)) throw new RangeError(`send() keeps 0 bytes or more, not ${maxBuffered}`);
-  if (!overflows.includes(overflow)) throw new TypeError(`send() knows no overflow '${overflow}'`);
+  if (!(maxBuffered >= 0)) throw new RangeError(`maxBuffered cannot be ${maxBuffered}`);
+  if (!overflows.includes(overflow)) throw new TypeError(`overflow cannot be ${overflow}`);
   if (isChunk(source)) return;
   const form = ArrayBuffer.isView(source)
     ? undefined

@@ -347,6 +347,7 @@ export class CoreStream implements Stream, Entry, InboxOwner, OutboxOwner {
   /** The peer answered. False if that was not its turn. */
   peerAnswered(headers: StreamHeaders): boolean {
     if (this.#answered || this.origin === 'remote') return false;
+    this.outbox.isConfirmed = true;
     this.#answer(headers);
     this.#host.transmitter.ready(this);
     // Sources may have waited for this.

@@ -331,7 +331,7 @@ export class Transmitter {
   /** The acceptor answers before its data; the opener waits for that where the protocol demands it. */
   #mayEnd(stream: CoreStream): boolean {
     if (stream.origin === 'remote') return stream.answer === 'ready' || stream.answer === 'written';
-    if (this.#wire.dataBeforeReply || stream.isAnswered || stream.outbox.isConfirmed) return true;
+    if (this.#wire.dataBeforeReply || stream.outbox.isConfirmed) return true;
     return this.#ahead(stream) > 0;
   }
 

@@ -2,6 +2,7 @@ import type { ProviderFeatures, StreamHeaders } from '../api.js';
 import type { StreamError } from '../core/errors.js';
 import type { FrameWriter } from '../core/frame-writer.js';
 import { noHeaders } from '../core/headers.js';
+import { resetCodeOf } from '../core/read-reset.js';
 import type { Session } from '../core/session.js';
 import type { CoreStream } from '../core/stream.js';
 import { isLocalOver } from '../core/stream-state.js';
@@ -247,7 +248,7 @@ export class Http2Wire implements Wire {
 
   refuse(id: number, code: Reason, _reason: string, headers: StreamHeaders): void {
     if (headers === noHeaders) {
-      this.reset(id, code);
+      this.#reset(id, toWire(code));
       return;
     }
     this.#headers(id, refusalFields(headers, code), true, headers);
@@ -257,9 +258,9 @@ export class Http2Wire implements Wire {
 
   /** NO_ERROR from an acceptor means that its answer is complete (RFC 9113 §8.1); to Chromium it even is the end of it. */
   reset(id: number, code: Reason): void {
-    const stream = code === 'no-error' ? this.#session.streams.get(id) : undefined;
-    const isEarly = stream?.origin === 'remote' && !isLocalOver(stream.state);
-    this.#reset(id, toWire(isEarly ? 'cancel' : code));
+    const stream = this.#session.streams.get(id);
+    const isEarly = code === 'no-error' && stream?.origin === 'remote' && !isLocalOver(stream.state);
+    this.#reset(id, toWire(isEarly ? 'cancel' : resetCodeOf(stream, code)));
   }
 
   /** A stream that is over here is broken by what still comes for it: the peer hears of it all the same (RFC 9113 §5.4.2). */

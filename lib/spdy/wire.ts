@@ -3,6 +3,7 @@ import type { FlowControl } from '../core/crediting.js';
 import type { StreamError } from '../core/errors.js';
 import type { FrameWriter } from '../core/frame-writer.js';
 import { noHeaders } from '../core/headers.js';
+import { resetCodeOf } from '../core/read-reset.js';
 import type { Session } from '../core/session.js';
 import type { CoreStream } from '../core/stream.js';
 import type { Reason, Wire } from '../core/wire.js';
@@ -224,10 +225,14 @@ export class SpdyWire implements Wire {
   /** RST_STREAM carries no headers: they go before it, where Go drops them and we do not. */
   refuse(id: number, code: Reason, _reason: string, headers: StreamHeaders): void {
     if (headers !== noHeaders) this.#headers(id, headers, 0);
-    this.reset(id, code);
+    this.#reset(id, code);
   }
 
   reset(id: number, code: Reason): void {
+    this.#reset(id, resetCodeOf(this.#session.streams.get(id), code));
+  }
+
+  #reset(id: number, code: Reason): void {
     const at = this.#reserve(RST_STREAM_BYTES, FRAME_RST_STREAM, 0, id);
     writeRstStream(this.#writer.slab, at, id, statusOf(code));
   }

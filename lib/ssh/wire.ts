@@ -2,6 +2,7 @@ import type { ProviderFeatures, StreamHeaders } from '../api.js';
 import type { StreamError } from '../core/errors.js';
 import type { FrameWriter } from '../core/frame-writer.js';
 import { noHeaders } from '../core/headers.js';
+import { resetCodeOf } from '../core/read-reset.js';
 import type { Session } from '../core/session.js';
 import type { CoreStream } from '../core/stream.js';
 import type { HeadersUse, Reason, Wire } from '../core/wire.js';
@@ -279,7 +280,13 @@ export class SshWire implements Wire {
     this.#global(0, REQUEST_KEEPALIVE, true);
   }
 
+  /** There is no last id: what was read is told to be accepted, or it would be told to have been refused. */
   goAway(_lastId: number, error: StreamError | null): void {
+    for (const stream of this.#session.streams.values()) {
+      if (stream.answer !== 'ready') continue;
+      stream.answer = 'written';
+      this.accept(stream, stream.replyHeaders);
+    }
     const text = (error?.message ?? '').slice(0, mostTextLength);
     this.send(0, MSG_DISCONNECT, disconnectReason(error), text, '');
   }
@@ -397,7 +404,8 @@ export class SshWire implements Wire {
 
   #reset(channel: Channel, code: Reason, reason: string): void {
     if (channel.isStream) {
-      this.request(channel, REQUEST_RESET, false, toWire(code), reason.slice(0, mostTextLength));
+      const read = resetCodeOf(channel.stream ?? undefined, code);
+      this.request(channel, REQUEST_RESET, false, toWire(read), reason.slice(0, mostTextLength));
     }
     this.close(channel);
   }

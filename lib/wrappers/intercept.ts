@@ -10,8 +10,10 @@ import type {
 } from '../api.js';
 import { toHeaders } from '../core/headers.js';
 import { handled, isThenable } from '../core/promises.js';
+import { isOver } from '../core/stream-state.js';
 import { AcceptQueue } from './accept-queue.js';
 import { ForwardingProvider } from './forwarding-provider.js';
+import { ForwardingStream } from './forwarding-stream.js';
 import { StreamsView } from './streams-view.js';
 
 export interface InterceptHooks {
@@ -62,7 +64,7 @@ export class InterceptedProvider extends ForwardingProvider {
     queue.add(inner);
     this.#queue = queue;
     for (const stream of inner.streams.values()) {
-      if (stream.state !== 'opening') this.#decided.add(stream);
+      if (isAnswered(stream)) this.#decided.add(stream);
     }
   }
 
@@ -125,19 +127,20 @@ export class InterceptedProvider extends ForwardingProvider {
   }
 
   #admit(stream: Stream): Stream | null | Promise<Stream | null> {
+    const wasAnswered = isAnswered(stream);
     const admitted = this.#hooks.accept?.(stream) ?? null;
-    if (!isThenable(admitted)) return this.#decide(stream, admitted);
+    if (!isThenable(admitted)) return this.#decide(stream, admitted, wasAnswered);
     return admitted.then(
-      (late) => this.#decide(stream, late),
+      (late) => this.#decide(stream, late, wasAnswered),
       (error: unknown) => {
-        this.#decide(stream, stream);
+        this.#decide(stream, stream, wasAnswered);
         throw error;
       },
     );
   }
 
-  #decide(stream: Stream, admitted: Stream | null): Stream | null {
-    if (admitted === null) veto(stream);
+  #decide(stream: Stream, admitted: Stream | null, wasAnswered: boolean): Stream | null {
+    if (admitted === null) veto(stream, wasAnswered);
     else if (admitted !== stream) this.#shown.set(stream, admitted);
     this.#decided.add(stream);
     this.#tell(stream);
@@ -149,9 +152,24 @@ export class InterceptedProvider extends ForwardingProvider {
   }
 }
 
-/** Refuses a stream that its hook did not want, and did not answer. */
-function veto(stream: Stream): void {
-  if (stream.state !== 'opening') return;
+/** Whether a remote stream has its answer, which an operator beneath may have given. Its state does not say once the peer has ended. */
+function isAnswered(stream: Stream): boolean {
+  const { isAnswered = stream.state !== 'opening' } = innermost(stream) as { isAnswered?: boolean };
+  return isAnswered;
+}
+
+function innermost(stream: Stream): Stream {
+  return stream instanceof ForwardingStream ? innermost(stream.inner) : stream;
+}
+
+/** Refuses a stream that its hook did not want, and did not answer. It is too late for that where it was answered before. */
+function veto(stream: Stream, wasAnswered: boolean): void {
+  if (isOver(stream.state)) return;
+  if (wasAnswered) stream.reset('refused');
+  else refuse(stream);
+}
+
+function refuse(stream: Stream): void {
   try {
     stream.reject('refused');
   } catch {

@@ -201,6 +201,46 @@ describe.each(Object.entries(protocols))('over %s', (_name, make) => {
     expect((error as StreamError).headers?.get('why')).toBe('too late');
   });
 
+  it.each([true, false])(
+    'what was read is not opened again if the connection is given up, promised: %s',
+    async (isPromised) => {
+      const pairs = [await pair(make()), await pair(make())];
+      const paid: number[] = [];
+      for (const [, server] of pairs) {
+        serve(server, (stream) => {
+          if (isPromised) stream.accept(new Promise(() => {}));
+          stream.data$.subscribe({
+            next: ({ byteLength }) => {
+              paid.push(byteLength);
+              server.abort();
+            },
+            error: ignore,
+          });
+        });
+      }
+      const spanned = span(
+        pairs.map(([client]) => client),
+        { pick: 'primary' },
+      );
+      const stream = spanned.newStream();
+      stream.send('pay 100').catch(ignore);
+      await expect(stream.closed).rejects.toMatchObject({ retryable: false });
+      expect(paid).toEqual([7]);
+      spanned.abort();
+    },
+  );
+
+  it('nor if it is reset by who has promised an answer', async () => {
+    const [client, server] = await pair(make());
+    serve(server, (stream) => {
+      stream.accept(new Promise(() => {}));
+      stream.data$.subscribe({ next: () => stream.reset('refused'), error: ignore });
+    });
+    const stream = client.newStream();
+    stream.send('pay 100').catch(ignore);
+    await expect(stream.closed).rejects.toMatchObject({ retryable: false, remote: true });
+  });
+
   it('a promise that is not kept after something was read refuses', async () => {
     const [client, server] = await pair(make());
     let deny: (error: Error) => void = ignore;

@@ -48,6 +48,40 @@ describe('intercept', () => {
     await finish(client, server);
   });
 
+  it('vetoes a stream whose opener has ended already', async () => {
+    const { client, server } = two();
+    const guarded = server.pipe(
+      intercept({ accept: (stream) => (stream.headers.has('bad') ? null : stream) }),
+    );
+    const bad = client.newStream({ bad: '1' });
+    bad.send('all of it').catch(() => {});
+    const waits = client.newStream({ bad: '2' });
+    waits.end().catch(() => {});
+    await client.ping();
+    const late = server.pipe(intercept({ accept: () => null }));
+    expect(late.streams.size).toBe(2);
+    const good = client.newStream();
+    expect(await next(guarded)).toMatchObject({ id: good.id });
+    for (const stream of [bad, waits])
+      expect(await failureOf(stream.reply)).toMatchObject({ code: 'refused', retryable: true });
+    await finish(client, server);
+  });
+
+  it('resets what it vetoes where an operator beneath has accepted it', async () => {
+    const { client, server } = two();
+    const guarded = server.pipe(
+      handle(() => ({ accept: true })),
+      intercept({ accept: (stream) => (stream.headers.has('bad') ? null : stream) }),
+    );
+    const bad = client.newStream({ bad: '1' });
+    const good = client.newStream();
+    expect(await next(guarded)).toMatchObject({ id: good.id });
+    await bad.reply;
+    expect(await failureOf(bad.closed)).toMatchObject({ code: 'reset', reset: 'refused', retryable: false });
+    expect([...server.streams.keys()]).toEqual([good.id]);
+    await finish(client, server);
+  });
+
   it('decides on several at once, and a decision that fails refuses its stream only', async () => {
     const { client, server } = two();
     const answers: ((stream: Stream | null) => void)[] = [];
