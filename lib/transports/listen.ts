@@ -57,6 +57,9 @@ function ownOptions({ tls: _tls, ...options }: NodeOptions): ProviderOptions {
   return { role: 'server', ...options };
 }
 
+/** Connections that the system has for us, and those that are in the middle of a TLS handshake. */
+const mostHandshakes = 1024;
+
 function makeServer(target: Address, protocols: readonly Protocol[], options: NodeOptions): Server {
   if (target.kind !== 'tls') return createServer({ noDelay: true });
   const names = protocols.flatMap((protocol) => (protocol.alpn === undefined ? [] : [protocol.alpn]));
@@ -80,7 +83,7 @@ function bound(server: Server, target: Address, address: string): Promise<void> 
       resolve();
     };
     if (target.kind === 'unix') server.listen({ path: target.path }, ready);
-    else server.listen({ host: target.host, port: target.port, backlog: 1024 }, ready);
+    else server.listen({ host: target.host, port: target.port, backlog: mostHandshakes }, ready);
   });
 }
 
@@ -168,6 +171,9 @@ class NodeListener implements Listener {
   /** Keeps a TLS connection in sight until its handshake is over, so that `close()` need not wait for it. */
   #handshake(socket: Socket): void {
     const peer = peerOf(socket);
+    // Whoever has been at it longest goes first, as among those who say nothing.
+    const [oldest] = this.#handshaking.values();
+    if (this.#handshaking.size >= mostHandshakes) oldest?.destroy();
     this.#handshaking.set(peer, socket);
     socket.once('close', () => {
       // Another one may come from the same port meanwhile.

@@ -181,7 +181,7 @@ class WebSocketTransport implements Transport {
 
   /** A message each: small ones come joined, and joining large ones costs what it saves. */
   #send(chunks: readonly Uint8Array[]): void {
-    for (const chunk of chunks) this.#socket.send(chunk as never);
+    for (const chunk of chunks) this.#socket.send(sendable(chunk) as never);
   }
 
   #hasRoom(): boolean {
@@ -295,6 +295,12 @@ class WebSocketTransport implements Transport {
     this.#early = [];
     this.#waiting = [];
   }
+}
+
+/** Browsers send no memory that may change in the middle of it: shared, or of a size that is not settled. */
+function sendable(chunk: Uint8Array): Uint8Array {
+  const buffer = chunk.buffer as ArrayBufferLike & { readonly resizable?: boolean };
+  return buffer instanceof ArrayBuffer && buffer.resizable !== true ? chunk : new Uint8Array(chunk);
 }
 
 /** Null for text, and for what comes as neither an ArrayBuffer nor a view of one. */

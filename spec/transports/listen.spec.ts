@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { type AddressInfo, connect as connectNet, createServer } from 'node:net';
+import { type AddressInfo, connect as connectNet, createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import tls from 'node:tls';
@@ -9,6 +9,7 @@ import { connect, framer, listen } from 'rxmux/node';
 import { ssh } from 'rxmux/ssh';
 import { selfSigned } from '../../demos/transfer/tls.js';
 import { parseAddress } from '../../lib/transports/address.js';
+import { until } from '../conformance/wait.js';
 import { sshLogin } from '../hostile/ssh-login.js';
 
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
@@ -30,6 +31,14 @@ describe('addresses', () => {
       expect(() => parseAddress(address)).toThrow(TypeError);
     },
   );
+
+  test('a path that the system would cut is none', () => {
+    const longest = `/${'x'.repeat(102)}`;
+    expect(parseAddress(`unix:${longest}`)).toEqual({ kind: 'unix', path: longest });
+    expect(() => parseAddress(`unix:${longest}12345`)).toThrow(/more than 10\d bytes/);
+    expect(() => parseAddress('unix:/run/a\0b')).toThrow(/NUL/);
+    expect(parseAddress('unix:\0abstract')).toEqual({ kind: 'unix', path: '\0abstract' });
+  });
 });
 
 describe('connect() and listen()', () => {
@@ -168,6 +177,28 @@ describe('connect() and listen()', () => {
     expect(server.listenerCount('secureConnection')).toBe(listeners);
     await listener.close();
     await Promise.all(gone);
+  });
+
+  test('of more than 1024 TLS handshakes under way the oldest is given up', async () => {
+    await using listener = await listen('tls://127.0.0.1:0', framer, { tls: selfSigned('localhost') });
+    const port = Number(new URL(listener.address).port);
+    const sockets: Socket[] = [];
+    const closed: number[] = [];
+    const dial = async (): Promise<void> => {
+      const number = sockets.length;
+      const socket = connectNet(port, '127.0.0.1');
+      sockets.push(socket);
+      socket.on('error', () => {}).on('close', () => closed.push(number));
+      await once(socket, 'connect');
+    };
+    await dial();
+    while (sockets.length < 1024) await Promise.all(Array.from({ length: 31 }, dial));
+    const client = await connect(listener.address, framer, { tls: { rejectUnauthorized: false } });
+    await until(() => closed.length > 0, 'one is closed');
+    expect(closed).toEqual([0]);
+    await client.ping();
+    client.abort();
+    for (const socket of sockets) socket.destroy();
   });
 
   test('a server that never finishes its TLS handshake is given up', async () => {

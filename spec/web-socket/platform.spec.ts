@@ -65,6 +65,10 @@ function cases(start: () => Promise<Platforms>): void {
     expect(down.got).toBe(down.sent);
   });
 
+  it('bytes come out of shared and resizable memory', async () => {
+    for (const { sent, got } of await platform.call('sendFromOddMemory')) expect(got).toBe(sent);
+  });
+
   it('a reader that does not read holds its sender to the window, and nobody else', async () => {
     const all = new Uint8Array(4 * MiB).fill(5);
     const stream = server.newStream({ do: 'keep' });

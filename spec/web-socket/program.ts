@@ -47,6 +47,21 @@ export async function sendRandom(provider: Provider, bytes: number): Promise<Tol
   return { sent, got };
 }
 
+/** The memory of WebAssembly with threads is shared, and that of an ArrayBuffer may be resizable. */
+export async function sendFromOddMemory(): Promise<Told[]> {
+  const { buffer } = new WebAssembly.Memory({ initial: 1, maximum: 1, shared: true });
+  const Resizable = ArrayBuffer as unknown as new (bytes: number, options: object) => ArrayBuffer;
+  const told: Told[] = [];
+  for (const memory of [buffer, new Resizable(50_000, { maxByteLength: 60_000 })]) {
+    const bytes = new Uint8Array(memory, 0, 50_000).fill(told.length + 1);
+    const stream = connection.newStream({ do: 'hash' });
+    void stream.send(bytes);
+    const [sent, got] = await Promise.all([digest(bytes.slice()), textOf(stream)]);
+    told.push({ sent, got });
+  }
+  return told;
+}
+
 export function send(bytes: number): Promise<Told> {
   return sendRandom(connection, bytes);
 }
