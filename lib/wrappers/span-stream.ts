@@ -100,7 +100,7 @@ export class SpanStream implements Stream, Recorder {
 
   /** Keeps what was sent, in case it has to be sent again. */
   record(bytes: Uint8Array): void {
-    if (this.#isSettled || this.#kept === null) return;
+    if (this.#isSettled || this.#kept === null || this.#hasEnded()) return;
     this.#keptBytes += bytes.byteLength;
     if (this.#keptBytes > replayBytes) this.#kept = null;
     // The caller's memory is the caller's again once a write has resolved.
@@ -310,6 +310,7 @@ export class SpanStream implements Stream, Recorder {
   send(source: ByteSource, options: SendOptions = {}): Promise<void> {
     if (this.#isSettled) return this.#inner.send(source, options);
     checkSource(source, options);
+    if (this.#hasEnded()) return handled(this.#follow((inner) => inner.send(source, options)));
     const moving = isChunk(source) ? null : movingSource(source, this);
     if (isChunk(source)) this.record(toBytes(source));
     const sending: Sending = { source: moving ?? wholeSource, options, promise: done };
@@ -337,6 +338,7 @@ export class SpanStream implements Stream, Recorder {
   write(chunk: Chunk): Promise<void> {
     if (this.#isSettled) return this.#inner.write(chunk);
     const bytes = toBytes(chunk);
+    if (this.#hasEnded()) return handled(this.#follow((inner) => inner.write(bytes)));
     const written = this.#inner.write(bytes);
     this.record(bytes);
     return handled(this.#taken(this.#inner, written));
@@ -394,6 +396,13 @@ export class SpanStream implements Stream, Recorder {
       this.stop();
       await this.closed.catch(() => {});
     } else this.reset('cancel');
+  }
+
+  /** Nothing more is taken, here or elsewhere. A source may have told its end to us, and not yet to the inner stream. */
+  #hasEnded(): boolean {
+    if (!this.#wantsEnd) return false;
+    if (this.#end === null) void this.end();
+    return true;
   }
 
   /** Our half is to end behind what was sent, here or elsewhere. */

@@ -107,6 +107,57 @@ describe('span: a stream that goes elsewhere', () => {
     },
   );
 
+  it.each<[string, (stream: Stream) => unknown, (stream: Stream) => unknown]>([
+    ['a write', (stream) => stream.end(), (stream) => stream.write('too late')],
+    ['bytes', (stream) => stream.end(), (stream) => stream.send('too late')],
+    ['a source', (stream) => stream.end(), (stream) => stream.send(['too late'])],
+    ['what is pushed', (stream) => stream.complete(), (stream) => stream.next('too late')],
+    ['bytes behind bytes', (stream) => stream.send('!'), (stream) => stream.send('too late')],
+    ['a write behind a source', (stream) => stream.send(['!']), (stream) => stream.write('too late')],
+  ])('has nothing there that was refused behind its end: %s', async (_what, end, late) => {
+    const { whole, taking } = failingOver();
+    const stream = whole.newStream();
+    void stream.write('in time');
+    void end(stream);
+    const told = await Promise.resolve(late(stream)).catch((error: unknown) => error);
+    if (told !== undefined) expect(told).toMatchObject({ code: 'ended', retryable: false });
+    expect(await textOf(await next(taking))).toMatch(/^in time!?$/);
+    expect(await streamFailure(() => stream.write('later'))).toMatchObject({ code: 'ended' });
+  });
+
+  it('takes nothing behind its end in the very moment of the refusal', async () => {
+    const { whole, taking, refusing } = failingOver();
+    const stream = whole.newStream();
+    void stream.send('in time');
+    let late: Promise<unknown>[] = [];
+    onRefusal(refusing, () => {
+      late = [stream.write('too late'), stream.send('too late')].map((promise) => failure(() => promise));
+    });
+    expect(await textOf(await next(taking))).toBe('in time');
+    expect(await Promise.all(late)).toMatchObject([{ code: 'ended' }, { code: 'ended' }]);
+  });
+
+  it('has there what was taken while its source told the end, and nothing else', async () => {
+    const { whole, taking } = failingOver();
+    const stream = whole.newStream();
+    let taken = '';
+    const write = async (text: string): Promise<void> => {
+      await stream.write(text);
+      taken += text;
+    };
+    const source = (async function* () {
+      yield '';
+      void (async () => {
+        for (const text of '0123456789') {
+          write(text).catch(() => {});
+          await undefined;
+        }
+      })();
+    })();
+    await stream.send(source);
+    expect(await textOf(await next(taking))).toBe(taken);
+  });
+
   it('is reset, not left open, if it is disposed of in that moment', async () => {
     const { whole, taking, refusing } = failingOver();
     const stream = whole.newStream();
