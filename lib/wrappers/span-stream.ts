@@ -160,12 +160,14 @@ export class SpanStream implements Stream, Recorder {
   }
 
   /** What a promise of the stream comes to, whichever stream that will be. */
-  async #follow<T>(promiseOf: (inner: Stream) => Promise<T>): Promise<T> {
+  async #follow<T>(promiseOf: (inner: Stream) => Promise<T>, signal?: AbortSignal): Promise<T> {
     for (;;) {
       const inner = this.#inner;
       try {
         return await promiseOf(inner);
       } catch (error) {
+        // What its user gave up for says nothing of the stream, whatever it looks like.
+        if (signal?.aborted && error === signal.reason) throw error;
         if (!this.isReplaced(inner, error)) throw this.#reason(error);
       }
     }
@@ -288,7 +290,7 @@ export class SpanStream implements Stream, Recorder {
 
   read(options?: { signal?: AbortSignal }): Promise<Uint8Array | null> {
     if (this.#isSettled) return this.#inner.read(options);
-    return handled(this.#follow((inner) => inner.read(options)));
+    return handled(this.#follow((inner) => inner.read(options), options?.signal));
   }
 
   get readable(): ReadableStream<Uint8Array> {

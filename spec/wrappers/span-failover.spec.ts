@@ -1,6 +1,6 @@
 /** What a stream is while it goes from one connection to another, and what happens to it in that very moment. */
 import { Subject } from 'rxjs';
-import { limit, type Provider, type Span, type Stream, span } from 'rxmux';
+import { limit, type Provider, type Span, type Stream, StreamError, span } from 'rxmux';
 import { failure, fate, streamFailure, turn, until, within } from '../conformance/wait.js';
 import { echo, finish, next, type Two, textOf, two } from './ends.js';
 
@@ -17,6 +17,12 @@ function failingOver(): { whole: Span; taking: Provider; refusing: Provider } {
   const [first, second] = pairs as [Two, Two];
   const whole = span([first.client, second.client], { pick: 'primary' });
   return { whole, taking: second.server, refusing: first.client };
+}
+
+/** A span over two connections that take streams, and have nobody yet who answers. */
+function accepting(): { whole: Span } {
+  pairs = [two(), two()];
+  return { whole: span(pairs.map(({ client }) => client)) };
 }
 
 /** Calls `task` when the refusal is here, and nothing has been done about it. */
@@ -156,6 +162,49 @@ describe('span: a stream that goes elsewhere', () => {
     })();
     await stream.send(source);
     expect(await textOf(await next(taking))).toBe(taken);
+  });
+
+  it('stays where it is if what its reader gave up for could be tried again', async () => {
+    const { whole } = accepting();
+    const stream = whole.newStream();
+    await stream.write('once');
+    const reason = new StreamError('refused', 'another stream was refused', { retryable: true });
+    const leaving = new AbortController();
+    const reading = failure(() => stream.read({ signal: leaving.signal }));
+    leaving.abort(reason);
+    expect(await reading).toBe(reason);
+    expect(await failure(() => stream.read({ signal: leaving.signal }))).toBe(reason);
+    expect(whole.members).toMatchObject([{ opened: 1 }, { opened: 0 }]);
+    expect(stream.state).toBe('opening');
+  });
+
+  it('is lost with its connection, though its reader has just given up for what could be tried again', async () => {
+    const { whole } = accepting();
+    const stream = whole.newStream();
+    await stream.write('once');
+    const reason = new StreamError('refused', 'another stream was refused', { retryable: true });
+    const leaving = new AbortController();
+    const reading = failure(() => stream.read({ signal: leaving.signal }));
+    leaving.abort(reason);
+    pairs[0]?.client.abort(new Error('the connection is lost'));
+    expect(await reading).toBe(reason);
+    await failure(() => stream.closed);
+    expect(whole.members).toMatchObject([{ opened: 0 }]);
+  });
+
+  it('goes elsewhere in the very moment in which its reader gives up', async () => {
+    const { whole, taking, refusing } = failingOver();
+    const stream = whole.newStream();
+    void stream.send('all of it');
+    const reason = new StreamError('refused', 'another stream was refused', { retryable: true });
+    const leaving = new AbortController();
+    const reading = failure(() => stream.read({ signal: leaving.signal }));
+    onRefusal(refusing, () => leaving.abort(reason));
+    expect(await reading).toBe(reason);
+    const served = await next(taking);
+    expect(await textOf(served)).toBe('all of it');
+    void served.send('answer');
+    expect(await textOf(stream)).toBe('answer');
   });
 
   it('is reset, not left open, if it is disposed of in that moment', async () => {
