@@ -356,9 +356,11 @@ export class SpanStream implements Stream, Recorder {
   }
 
   end(trailers?: HeadersInit): Promise<void> {
+    const isSent = this.#inner.state === 'half-closed-local';
     const ended = this.#inner.end(trailers);
     if (this.#isSettled) return ended;
-    this.#end ??= { trailers };
+    // Trailers can be added until the end is on its way.
+    if (!this.#wantsEnd || (!isSent && this.#end?.trailers === undefined)) this.#end = { trailers };
     return handled(this.#taken(this.#inner, ended));
   }
 

@@ -164,6 +164,35 @@ describe('span: a stream that goes elsewhere', () => {
     expect(await textOf(await next(taking))).toBe(taken);
   });
 
+  it.each<[string, (stream: Stream) => unknown]>([
+    ['end()', (stream) => stream.end()],
+    ['send()', (stream) => stream.send('')],
+    ['send() of a source', (stream) => stream.send([])],
+  ])('has the trailers that were added to its end there: %s', async (_what, end) => {
+    const { whole, taking } = failingOver();
+    const stream = whole.newStream();
+    void end(stream);
+    await stream.end({ trailer: 'value' });
+    await stream.end();
+    const served = await next(taking);
+    expect(await textOf(served)).toBe('');
+    expect((await served.trailers)?.toJSON()).toEqual({ trailer: 'value' });
+  });
+
+  it('has no trailers there that came after its end had been sent', async () => {
+    const { whole, taking } = failingOver();
+    const stream = whole.newStream();
+    let late: unknown;
+    whole.events$.subscribe(({ type }) => {
+      if (type === 'end') late ??= failure(() => stream.end({ trailer: 'too late' }));
+    });
+    void stream.end();
+    const served = await next(taking);
+    expect(await textOf(served)).toBe('');
+    expect(await served.trailers).toBeUndefined();
+    expect(await late).toMatchObject({ code: 'ended' });
+  });
+
   it('stays where it is if what its reader gave up for could be tried again', async () => {
     const { whole } = accepting();
     const stream = whole.newStream();
