@@ -20,13 +20,12 @@ import { type MovingSource, movingSource, type Recorder } from './moving-source.
 /** What is kept of a stream that has no answer yet, so that it can be sent again elsewhere. */
 const replayBytes = 64 * 1024;
 
-/** Bytes that were given at once are among what is kept. */
-const wholeSource: MovingSource = { isExhausted: true, attempt: () => '', close: () => {} };
+const nothing: Uint8Array = new Uint8Array(0);
 
 /** Opens the stream on a further connection, or gives null where there is none left to try. */
 export type Reopen = () => Stream | null;
 
-/** A send on its way, and where it is going now. */
+/** A source on its way, and where it is going now. */
 interface Sending {
   readonly source: MovingSource;
   readonly options: SendOptions;
@@ -48,8 +47,8 @@ export class SpanStream implements Stream, Recorder {
   #inner: Stream;
   readonly #reopen: Reopen;
   #isSettled = false;
-  /** What was sent, or null once that is too much. */
-  #kept: Uint8Array[] | null = [];
+  /** What was sent, with room for more behind it; null once that is too much. */
+  #kept: Uint8Array | null = nothing;
   #keptBytes = 0;
   #sendings: Set<Sending> = new Set();
   #end: { readonly trailers: HeadersInit | undefined } | null = null;
@@ -93,7 +92,7 @@ export class SpanStream implements Stream, Recorder {
     this.#openedAt ??= inner.stats.openedAt;
     next.label = inner.label;
     this.#inner = next;
-    this.#replay(next, this.#kept);
+    this.#replay(next, this.#kept.slice(0, this.#keptBytes));
     this.#watch(next);
     return true;
   }
@@ -101,10 +100,14 @@ export class SpanStream implements Stream, Recorder {
   /** Keeps what was sent, in case it has to be sent again. */
   record(bytes: Uint8Array): void {
     if (this.#isSettled || this.#kept === null || this.#hasEnded()) return;
+    const at = this.#keptBytes;
     this.#keptBytes += bytes.byteLength;
     if (this.#keptBytes > replayBytes) this.#kept = null;
-    // The caller's memory is the caller's again once a write has resolved.
-    else if (bytes.byteLength > 0) this.#kept.push(bytes.slice());
+    else {
+      if (this.#keptBytes > this.#kept.byteLength) this.#kept = widened(this.#kept, this.#keptBytes);
+      // The caller's memory is the caller's again once a write has resolved.
+      this.#kept.set(bytes, at);
+    }
   }
 
   #watch(inner: Stream): void {
@@ -127,13 +130,13 @@ export class SpanStream implements Stream, Recorder {
   /** It is over, or will be: sources that waited for another connection are let go. */
   #fail(): void {
     this.#isSettled = true;
-    if (this.#kept !== null) this.#kept = [];
+    if (this.#kept !== null) this.#kept = nothing;
     for (const { source } of this.#sendings) source.close();
     this.#sendings.clear();
   }
 
-  #replay(inner: Stream, kept: readonly Uint8Array[]): void {
-    const writes = kept.map((bytes) => inner.write(bytes.slice()));
+  #replay(inner: Stream, kept: Uint8Array): void {
+    const writes = kept.byteLength > 0 ? [inner.write(kept)] : [];
     if (this.#stopped !== null) inner.stop(this.#stopped.code);
     let end = this.#end;
     const whole = [...this.#sendings].filter(({ source }) => source.isExhausted);
@@ -313,11 +316,16 @@ export class SpanStream implements Stream, Recorder {
     if (this.#isSettled) return this.#inner.send(source, options);
     checkSource(source, options);
     if (this.#hasEnded()) return handled(this.#follow((inner) => inner.send(source, options)));
-    const moving = isChunk(source) ? null : movingSource(source, this);
-    if (isChunk(source)) this.record(toBytes(source));
-    const sending: Sending = { source: moving ?? wholeSource, options, promise: done };
+    if (isChunk(source)) {
+      this.record(toBytes(source));
+      const sent = this.#inner.send(source, options);
+      if (options.end !== false) this.#end ??= { trailers: undefined };
+      return handled(this.#taken(this.#inner, sent));
+    }
+    const moving = movingSource(source, this);
+    const sending: Sending = { source: moving, options, promise: done };
     this.#sendings.add(sending);
-    sending.promise = this.#inner.send(moving === null ? source : moving.attempt(), options);
+    sending.promise = this.#inner.send(moving.attempt(), options);
     return handled(this.#sent(sending));
   }
 
@@ -326,7 +334,9 @@ export class SpanStream implements Stream, Recorder {
       const inner = this.#inner;
       try {
         await sending.promise;
-        // Kept until there is an answer: only then is it certain that it need not be sent again.
+        // What it gave is kept, and so is its end.
+        if (sending.options.end !== false) this.#end ??= { trailers: undefined };
+        this.#sendings.delete(sending);
         return;
       } catch (error) {
         if (this.isReplaced(inner, error)) continue;
@@ -412,6 +422,16 @@ export class SpanStream implements Stream, Recorder {
   /** Our half is to end behind what was sent, here or elsewhere. */
   get #wantsEnd(): boolean {
     if (this.#end !== null) return true;
-    return [...this.#sendings].some(({ source, options }) => source.isExhausted && options.end !== false);
+    for (const { source, options } of this.#sendings) {
+      if (source.isExhausted && options.end !== false) return true;
+    }
+    return false;
   }
+}
+
+/** `bytes` with room for `most`, and for as much again as they have: small pieces are not to be copied each time. */
+function widened(bytes: Uint8Array, most: number): Uint8Array {
+  const wider = new Uint8Array(Math.min(Math.max(most, 2 * bytes.byteLength), replayBytes));
+  wider.set(bytes);
+  return wider;
 }
