@@ -306,8 +306,8 @@ export class SpanStream implements Stream, Recorder {
   }
 
   stop(code?: ResetCode): void {
-    this.#stopped = { code };
     this.#inner.stop(code);
+    this.#stopped = { code };
   }
 
   // ------------------------------------------------------------------ sending

@@ -1,6 +1,6 @@
 /** What a stream is while it goes from one connection to another, and what happens to it in that very moment. */
 import { Subject } from 'rxjs';
-import { limit, type Provider, type Span, type Stream, StreamError, span } from 'rxmux';
+import { limit, type Provider, type ResetCode, type Span, type Stream, StreamError, span } from 'rxmux';
 import { failure, fate, streamFailure, turn, until, within } from '../conformance/wait.js';
 import { echo, finish, next, type Two, textOf, two } from './ends.js';
 
@@ -75,6 +75,15 @@ describe('span: a stream that goes elsewhere', () => {
       code: 'stopped',
     });
     expect(await streamFailure(() => stream.read())).toMatchObject({ code: 'stopped' });
+  });
+
+  it('has not been stopped with a code that there is none of', async () => {
+    const { whole, taking } = failingOver();
+    const stream = whole.newStream();
+    expect(() => stream.stop('bogus' as ResetCode)).toThrow(TypeError);
+    const served = await next(taking);
+    void served.send('answer');
+    expect(await textOf(stream)).toBe('answer');
   });
 
   it.each([
