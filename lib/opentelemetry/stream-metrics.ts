@@ -5,8 +5,11 @@ import type { Provider, ProviderEvent, Stream } from '../api.js';
 interface Watched {
   /** Those it had at first: the protocol of a span changes with its members, and a counter's must not. */
   readonly attributes: Record<string, string>;
-  /** Streams that are among those that are open: one that could not be opened ends without. */
-  readonly counted: WeakSet<Stream>;
+  /**
+   * Ids of streams that are among those that are open: one that could not be opened ends without. An operator may have put
+   * another stream in the place of one that was there already, under the same id.
+   */
+  readonly counted: Set<number>;
   /** Bytes of streams that are over. */
   in: number;
   out: number;
@@ -58,7 +61,7 @@ export class StreamMetrics {
 
   watch(provider: Provider): void {
     const attributes = attributesOf(provider);
-    const watched: Watched = { attributes, counted: new WeakSet(), in: 0, out: 0 };
+    const watched: Watched = { attributes, counted: new Set(), in: 0, out: 0 };
     this.#providers.set(provider, watched);
     this.#connections.add(1, attributes);
     for (const stream of provider.streams.values()) this.#begin(stream, watched);
@@ -115,7 +118,7 @@ export class StreamMetrics {
   }
 
   #begin(stream: Stream, { attributes, counted }: Watched): void {
-    counted.add(stream);
+    counted.add(stream.id);
     this.#live.add(1, { ...attributes, origin: stream.origin });
   }
 
@@ -123,7 +126,7 @@ export class StreamMetrics {
     const { stats, origin } = stream;
     watched.in += stats.bytesIn;
     watched.out += stats.bytesOut;
-    if (!watched.counted.delete(stream)) return;
+    if (!watched.counted.delete(stream.id)) return;
     const { attributes } = watched;
     this.#live.add(-1, { ...attributes, origin });
     const type = error === undefined ? {} : { 'error.type': error };

@@ -20,6 +20,12 @@ const rttBounds = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0
 type BlockedOn = 'window' | 'transport' | 'reader';
 const blocks: readonly BlockedOn[] = ['window', 'transport', 'reader'];
 
+/**
+ * Of one connection, the ids of streams that are among those opened: one that could not be opened ends without. An operator
+ * may have put another stream in the place of one that was there already, under the same id.
+ */
+type Counted = Set<number>;
+
 /** Connections that share their labels share their figures. */
 class Group {
   readonly labels: Readonly<Record<string, string>>;
@@ -32,8 +38,6 @@ class Group {
   readonly durations: Histogram = new Histogram(durationBounds);
   readonly rtts: Histogram = new Histogram(rttBounds);
   goAways = 0;
-  /** Streams among those opened: one that could not be opened ends without. */
-  readonly #counted: WeakSet<Stream> = new WeakSet();
   #endedIn = 0;
   #endedOut = 0;
 
@@ -43,8 +47,12 @@ class Group {
 
   watch(provider: Provider): void {
     this.live.add(provider);
-    for (const stream of provider.streams.values()) this.#begin(stream);
-    const subscription = provider.events$.subscribe({ next: (event) => this.#see(event), error: () => {} });
+    const counted: Counted = new Set();
+    for (const stream of provider.streams.values()) this.#begin(stream, counted);
+    const subscription = provider.events$.subscribe({
+      next: (event) => this.#see(event, counted),
+      error: () => {},
+    });
     const over = (): void => {
       this.live.delete(provider);
       subscription.unsubscribe();
@@ -66,17 +74,17 @@ class Group {
     for (const { streams } of this.live) yield* streams.values();
   }
 
-  #see(event: ProviderEvent): void {
+  #see(event: ProviderEvent, counted: Counted): void {
     switch (event.type) {
       case 'open':
       case 'accept':
-        this.#begin(event.stream);
+        this.#begin(event.stream, counted);
         break;
       case 'close':
-        if (this.#end(event)) this.closed++;
+        if (this.#end(event, counted)) this.closed++;
         break;
       case 'reset': {
-        if (!this.#end(event)) break;
+        if (!this.#end(event, counted)) break;
         const code = typeof event.code === 'number' ? 'other' : event.code;
         this.resets.set(code, (this.resets.get(code) ?? 0) + 1);
         break;
@@ -92,17 +100,17 @@ class Group {
     }
   }
 
-  #begin(stream: Stream): void {
-    this.#counted.add(stream);
+  #begin(stream: Stream, counted: Counted): void {
+    counted.add(stream.id);
     this.opened[stream.origin]++;
   }
 
   /** Whether it counts. */
-  #end({ stream, at }: { readonly stream: Stream; readonly at: number }): boolean {
+  #end({ stream, at }: { readonly stream: Stream; readonly at: number }, counted: Counted): boolean {
     const { stats } = stream;
     this.#endedIn += stats.bytesIn;
     this.#endedOut += stats.bytesOut;
-    if (!this.#counted.delete(stream)) return false;
+    if (!counted.delete(stream.id)) return false;
     this.durations.add(Math.max(0, at - stats.openedAt) / 1000);
     return true;
   }

@@ -202,6 +202,20 @@ describe('the metrics', () => {
     expect(left.map(({ value }) => value)).toEqual([0]);
   });
 
+  it('know the end of a stream that a wrapper has replaced since', async () => {
+    const { client, server, close } = linked();
+    const stream = client.newStream({});
+    void stream.end();
+    await until(() => server.streams.size === 1, 'the stream has come');
+    const measured = server.pipe(limit({ perStream: { rate: 1e9 } }), opentelemetry({ tracer: false }));
+    const far = (await measured.accept()) as Stream;
+    void far.end();
+    await Promise.all([drain(far), drain(stream), far.closed]);
+    const live = (await telemetry.points()).filter(({ name }) => name === 'rxmux.streams');
+    expect(live.map(({ value }) => value)).toEqual([0]);
+    await close();
+  });
+
   it('keep the names a span had when it was first looked at', async () => {
     const [one, other] = [linked(), linked(http2)];
     const members = new BehaviorSubject<readonly Provider[]>([]);

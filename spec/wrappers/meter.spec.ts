@@ -1,5 +1,6 @@
 import { spawnSync } from 'node:child_process';
-import { type Meter, meter } from 'rxmux';
+import { limit, type Meter, meter, type Stream } from 'rxmux';
+import { until } from '../conformance/wait.js';
 import { drain, echoAll, type Linked, linked } from '../dashboard/connections.js';
 import { interopTest, peers } from '../support/interop.js';
 
@@ -83,6 +84,24 @@ describe('meter()', () => {
     expect(figure(text, 'rxmux_streams_opened_total{', 'origin="local"')).toBe(1);
     expect(figure(text, 'rxmux_streams_reset_total{')).toBeUndefined();
     expect(figure(text, 'rxmux_stream_duration_seconds_count{')).toBe(0);
+  });
+
+  it('counts the end of what a wrapper has replaced since', async () => {
+    const metrics = meter();
+    const connection = linked();
+    connections.push(connection);
+    const { client, server } = connection;
+    const stream = client.newStream({});
+    void stream.end();
+    await until(() => server.streams.size === 1, 'the stream has come');
+    const limited = server.pipe(limit({ perStream: { rate: 1e9 } }), metrics);
+    const far = (await limited.accept()) as Stream;
+    void far.end();
+    await Promise.all([drain(far), drain(stream), far.closed]);
+    const text = metrics.text();
+    expect(figure(text, 'rxmux_streams_opened_total{', 'origin="remote"')).toBe(1);
+    expect(figure(text, 'rxmux_streams_closed_total{')).toBe(1);
+    expect(figure(text, 'rxmux_stream_duration_seconds_count{')).toBe(1);
   });
 
   it('sees what streams are blocked on', async () => {
