@@ -11,6 +11,7 @@ import type {
   Stream,
   StreamHeaders,
 } from '../api.js';
+import { systemClock } from '../core/clock.js';
 import { StreamError } from '../core/errors.js';
 import { toHeaders } from '../core/headers.js';
 import { abortable, Deferred, handled, reject, rejected } from '../core/promises.js';
@@ -326,11 +327,12 @@ class SpanProvider implements Span {
     });
   }
 
-  /** Streams that a connection brings along are new to whoever looks at the span. */
+  /** Streams that a connection brings along are new to whoever looks at the span; `stats` say when they were opened. */
   #tellStreams(member: Member, subscriber: Subscriber<ProviderEvent>): void {
+    const at = systemClock.now();
     for (const stream of member.provider.streams.values()) {
       const type = stream.origin === 'local' ? 'open' : 'accept';
-      subscriber.next({ type, at: stream.stats.openedAt, stream: this.#show(stream, member) });
+      subscriber.next({ type, at, stream: this.#show(stream, member) });
     }
   }
 

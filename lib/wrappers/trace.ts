@@ -128,7 +128,7 @@ class Tracer {
     this.#put(`\x1e${JSON.stringify(headerOf(this.#provider, this.#group, this.#options))}\n`);
     const { protocol, role, local, remote, features } = info;
     this.#record(this.#clock.now(), 'connection_started', { protocol, role, local, remote, features });
-    for (const stream of streams.values()) this.#opened(stream, this.#clock.now(), stream.stats.openedAt);
+    for (const stream of streams.values()) this.#opened(stream, this.#clock.now());
     events$.subscribe({ next: (event) => this.#told(event), error: () => {} });
     if (this.#options.frames) frames$.subscribe({ next: (frame) => this.#framed(frame), error: () => {} });
     this.#scheduleStats();
@@ -152,7 +152,7 @@ class Tracer {
     switch (type) {
       case 'open':
       case 'accept':
-        this.#opened(stream, at, at);
+        this.#opened(stream, at);
         break;
       case 'reply':
         this.#event(at, 'stream_replied', stream.id, stateTexts[stream.state]);
@@ -176,7 +176,7 @@ class Tracer {
     }
   }
 
-  #opened(stream: Stream, at: number, openedAt: number): void {
+  #opened(stream: Stream, at: number): void {
     const { label: plain, headers } = stream;
     const label = isPlain.test(plain) ? `"${plain}"` : JSON.stringify(this.#redact(plain));
     const list = headers === noHeaders ? withoutHeaders : withHeaders(redactHeaders(headers, this.#redact));
@@ -184,7 +184,7 @@ class Tracer {
       at,
       'stream_opened',
       stream.id,
-      origins[stream.origin] + label + list + this.#time(openedAt) + stateTexts[stream.state],
+      origins[stream.origin] + label + list + this.#time(stream.stats.openedAt) + stateTexts[stream.state],
     );
   }
 

@@ -1,7 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Ajv2020 } from 'ajv/dist/2020.js';
-import { type Provider, readTrace, type Stream, TraceTable, trace } from 'rxmux';
+import { BehaviorSubject } from 'rxjs';
+import { type Provider, readTrace, type Stream, span, TraceTable, trace } from 'rxmux';
 import { ManualClock } from '../support/manual-clock.js';
 import { echo, finish, next, textOf, two } from './ends.js';
 
@@ -209,6 +210,22 @@ describe('trace', () => {
     expect(opened).toMatchObject({
       data: { stream_id: before.id, headers: [['early', 'yes']], state: 'open' },
     });
+  });
+
+  it('tells when the streams of a connection that joins a span were opened, and never goes back', async () => {
+    const [first, second] = [two(), two()];
+    const early = second.client.newStream();
+    const members = new BehaviorSubject<readonly Provider[]>([first.client]);
+    let text = '';
+    span(members).pipe(trace((more) => (text += more)));
+    members.next([first.client, second.client]);
+    await finish(first.client, first.server, second.client, second.server);
+    const { events } = readTrace(text);
+    const times = events.map(({ time }) => time);
+    expect(times).toEqual(times.toSorted((a, b) => a - b));
+    const table = new TraceTable();
+    for (const event of events) table.apply(event);
+    expect([...table.rows.values()][0]?.openedAt).toBeCloseTo(early.stats.openedAt, 1);
   });
 
   it('skips records that lack what their names promise, and counts them', () => {
