@@ -20,7 +20,8 @@ export interface Denial {
  * address (DNS rebinding), so Host and Origin are checked before anything else; the token keeps out other people.
  */
 export function denialOf(request: IncomingMessage, { hosts, token }: GuardOptions): Denial | null {
-  const { host, origin } = request.headers;
+  const { origin } = request.headers;
+  const { host = request.headers.host } = targetOf(request);
   if (request.method !== 'GET' && request.method !== 'HEAD')
     return { status: 405, reason: 'only GET is served' };
   if (host === undefined || !hosts.has(nameOf(host))) {
@@ -47,10 +48,19 @@ function nameOf(host: string): string {
   return host.replace(/:\d+$/, '').toLowerCase();
 }
 
-/** What is asked for. A target may be anything, and none is refused here: an error in a handler would end the process. */
-export function targetOf({ url = '/' }: IncomingMessage): { path: string; query: URLSearchParams } {
-  const [path = '', ...rest] = url.split('?');
-  return { path, query: new URLSearchParams(rest.join('?')) };
+/** What is asked for. */
+export interface Target {
+  /** Only a target in absolute form has one, which is then meant whatever `Host` says (RFC 9112, section 3.2.2). */
+  readonly host: string | undefined;
+  readonly path: string;
+  readonly query: URLSearchParams;
+}
+
+/** A target may be anything, and none is refused here: an error in a handler would end the process. */
+export function targetOf({ url = '/' }: IncomingMessage): Target {
+  const [origin = '', host] = /^https?:\/\/([^/?]+)/i.exec(url) ?? [];
+  const [path = '', ...rest] = url.slice(origin.length).split('?');
+  return { host, path: path || '/', query: new URLSearchParams(rest.join('?')) };
 }
 
 function hasToken(request: IncomingMessage, token: string): boolean {

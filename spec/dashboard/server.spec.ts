@@ -152,6 +152,19 @@ describe('the dashboard as a server', () => {
     },
   );
 
+  it('takes targets in absolute form, whose host is the one that counts', async () => {
+    const open = await serve().address;
+    const { host } = new URL(open);
+    for (const target of [`http://${host}/`, `HTTP://${host}`, `https://${host}?a=/b`]) {
+      expect(await askRaw(open, target)).toContain(' 200 ');
+    }
+    expect(await askRaw(open, `http://${host}/x`)).toContain(' 404 ');
+    expect(await askRaw(open, 'http://evil.example/')).toContain(' 403 ');
+    const guarded = await serve({ token: 'sesame' }).address;
+    expect(await askRaw(guarded, guarded)).toContain(' 303 ');
+    expect(await askRaw(guarded, new URL('/', guarded).href)).toContain(' 401 ');
+  });
+
   it('is guarded by a token off loopback', async () => {
     const board = serve({ host: '0.0.0.0', hosts: ['dash.example'] });
     const url = new URL(await board.address);
