@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { isIPv6 } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import type { Provider, ProviderOperator } from '../api.js';
 import { handled } from '../core/promises.js';
@@ -46,7 +47,11 @@ const everywhere = new Set(['0.0.0.0', '::']);
  * no page is open it only counts. It keeps no process alive.
  */
 export function dashboard(options: DashboardOptions = {}): Dashboard {
-  const { port = 0, host = '127.0.0.1', hosts = [], pingMs } = options;
+  const { port = 0, hosts = [], pingMs } = options;
+  const host = canonical(options.host ?? '127.0.0.1');
+  if (options.token !== undefined && /\p{Surrogate}/u.test(options.token)) {
+    throw new TypeError('token has half of a pair of surrogates in it, which no address can have');
+  }
   const token = options.token ?? (loopback.has(host) ? null : randomBytes(18).toString('base64url'));
   const hub = new Hub({ pingMs, redact: redactor(options) });
   const server = new WebServer({
@@ -71,6 +76,14 @@ export function dashboard(options: DashboardOptions = {}): Dashboard {
     close,
     [Symbol.asyncDispose]: close,
   });
+}
+
+/** A host as browsers write it, and so call it: `0` and `::0` are `0.0.0.0` and `::`. What is more than a host stays as it is. */
+function canonical(host: string): string {
+  const text = `http://${isIPv6(host) ? `[${host}]` : host}:1/`;
+  if (!URL.canParse(text)) return host;
+  const { href, hostname } = new URL(text);
+  return href === `http://${hostname}:1/` ? hostname.replace(/[[\]]/g, '') : host;
 }
 
 /** What one may call a server that listens there: never a name that somebody else could lead here. */
