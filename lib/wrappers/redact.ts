@@ -42,8 +42,11 @@ const digest = /\b(digest)\s+[\w*-]+\s*=[\s\S]*/i;
 const parameter = /[?&;#]([^=&;?#\s]+)=/g;
 /** `://user:password@host:port`. */
 const authorityOf = /:\/\/([^/?#\s]*)/g;
-/** What is left of an authority behind its user info, `host:port`. It is none if a password has a slash in it. */
-const hostAndPort = /^(\[.*\]|[^:]*)(:\d*)?$/;
+/**
+ * What is left of an authority behind its user info, `host:port`. It is none if a password has a slash in it; `user:12` of
+ * `user:12/34@host` could be one, but hosts that are called with their port have a dot in them, or are `localhost`.
+ */
+const hostAndPort = /^([^:]*|(\[.*\]|localhost|[^:.]*\.[^:]*)(:\d{0,5})?)$/i;
 
 /** Hides what is secret wherever it stands in a text: credentials after `Bearer`, in a URL, or as a parameter of one. */
 function redactText(text: string, isSecret: (name: string) => boolean): string {
@@ -55,7 +58,8 @@ function redactText(text: string, isSecret: (name: string) => boolean): string {
 
 /**
  * `scheme://user:password@host`, any number of times. Passwords that ought to have been escaped are hidden too: those with
- * an `@` in them, and those with a `/`, up to the last `@` before a space. The time it takes grows with the text only.
+ * an `@` in them, and those with a `/`, up to the last `@` before a space: so is what follows the name of a host without a
+ * dot and its port, if there is an `@` in it. The time it takes grows with the text only.
  */
 function redactUserInfo(text: string): string {
   const last = text.lastIndexOf('@');

@@ -29,6 +29,8 @@ const secrets = {
   'connect.sid': 'planted-27',
   'x-at': 'https://user:p@planted-28@example.org/',
   'x-slash': 'postgres://user:a/planted-29@example.org/db and https://user:a?planted-30@example.org',
+  'x-digits': 'https://user:12/planted-40@example.org/ and https://user:/planted-41@example.org/',
+  'x-more-digits': 'https://a.user:123456/planted-42@example.org/',
   'x-long': `https://oauth2accesstoken:${'z'.repeat(600)}planted-31@example.org/`,
   'x-sas': '/blob?sv=1&sig=planted-32',
   'x-maps': '/maps?key=planted-33&zoom=3',
@@ -52,6 +54,9 @@ const shown = {
   'surrogate-key': 'articles front-page',
   'x-cache-key': '/articles',
   'x-scoped': 'https://example.org:8443/@scope/package?mail=bob@example.org&page=2#top',
+  'x-local':
+    'http://localhost:5173/@vite/client and http://[::1]:5173/@vite/client and http://web/@vite/client',
+  'x-single': 'http://web:8080/a?b=c and bob@example.org',
   'x-path': '/turkey/key/sid;v=1?monkey=1&b=2',
 };
 const options = { redact: ['X-House-Key'] };
@@ -84,6 +89,8 @@ describe('secrets', () => {
       'x://a@',
       'x://a:b/',
       'x://a:b/ ',
+      'x://a:1/',
+      '.',
       '?a=',
       '?token=;',
       'digest a',
