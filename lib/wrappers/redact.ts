@@ -27,11 +27,20 @@ const plainKeyName =
 /**
  * Whether a header, or a parameter of a URL, is likely to carry a secret by its name: `authorization`, `cookie`,
  * `set-cookie`, `x-api-key`, whatever speaks of tokens, passwords, credentials, sessions or signatures, and whatever is
- * called a key, but for the likes of `sec-websocket-key` and `idempotency-key`.
+ * called a key, but for the likes of `sec-websocket-key` and `idempotency-key`. `accountKey` is one as `account-key` is.
  */
 export function isSecretName(name: string): boolean {
-  const plain = name.toLowerCase().replace(/[_.]/g, '-');
-  return secretName.test(plain) || (keyName.test(plain) && !plainKeyName.test(plain));
+  const plain = plainOf(name);
+  const words = plainOf(name.replace(wordEnd, '$&-'));
+  if (secretName.test(plain) || secretName.test(words)) return true;
+  return keyName.test(words) && !plainKeyName.test(words);
+}
+
+/** Where a word ends within `subscriptionKey` and `DBKey`. */
+const wordEnd = /[a-z\d](?=[A-Z])|[A-Z](?=[A-Z][a-z])/g;
+
+function plainOf(name: string): string {
+  return name.toLowerCase().replace(/[_.]/g, '-');
 }
 
 /** `Bearer x`, wherever it stands. */

@@ -38,6 +38,8 @@ const secrets = {
   'x-rest': '/x?token=abc;planted-35',
   'x-behind': '/x?a=1;token=planted-36',
   location: '/callback#access_token=planted-37&state=1',
+  'x-camel': '/x?subscriptionKey=planted-43&DBKey=planted-44',
+  'x-azure': 'DefaultEndpointsProtocol=https;AccountName=a;AccountKey=planted-45==',
   'x-digest': 'Digest username="planted-38", realm="r", response="planted-39"',
 };
 const shown = {
@@ -57,7 +59,7 @@ const shown = {
   'x-local':
     'http://localhost:5173/@vite/client and http://[::1]:5173/@vite/client and http://web/@vite/client',
   'x-single': 'http://web:8080/a?b=c and bob@example.org',
-  'x-path': '/turkey/key/sid;v=1?monkey=1&b=2',
+  'x-path': '/turkey/key/sid;v=1?monkey=1&b=2&cacheKey=3&websocketKey=4',
 };
 const options = { redact: ['X-House-Key'] };
 
@@ -71,6 +73,9 @@ describe('secrets', () => {
       'x_api_key',
       'refresh_token',
       'X-Private-Key',
+      'AWSAccessKeyId',
+      'xSRF',
+      'aBKey',
     ])
       expect([name, isSecretName(name)]).toEqual([name, true]);
   });
