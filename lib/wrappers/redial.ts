@@ -22,7 +22,8 @@ export interface RedialOptions {
 /**
  * Keeps connections dialled, for `span()`: each time one comes or goes, the set of those that take streams. One that is
  * going away is out of the set, and replaced, as soon as it says so; its streams finish. After a failure there is a pause,
- * growing exponentially, half of it random, so that a thousand clients do not come back in the same moment.
+ * growing exponentially, half of it random, so that a thousand clients do not come back in the same moment. It keeps the
+ * process alive unless a `clock` of one's own measures it.
  *
  * `dial` is called on subscribing; its signal is aborted if the connection is not wanted any more before it is there.
  * Unsubscribing closes the connections gracefully. Each subscriber has its own.
@@ -45,6 +46,12 @@ export function redial(
       for (const line of lines) line.stop();
     };
   });
+}
+
+/** Unlike a wait of the clock keeps the process alive: an agent may have nothing else that does. */
+function pause(ms: number, task: () => void): () => void {
+  const timer = setTimeout(task, ms);
+  return () => clearTimeout(timer);
 }
 
 /** One connection after the other. */
@@ -126,10 +133,11 @@ class Line {
 
   #failed(error: unknown): void {
     if (this.#stopped) return;
-    const { minDelayMs = 100, maxDelayMs = 30_000, random = Math.random, onFailure } = this.#options;
+    const { minDelayMs = 100, maxDelayMs = 30_000, random = Math.random, clock, onFailure } = this.#options;
     const longest = Math.min(longestTimerMs, maxDelayMs, minDelayMs * 2 ** this.#failures++);
     const pauseMs = longest / 2 + (longest / 2) * random();
-    this.#cancel = this.#clock.after(pauseMs, () => this.dial());
+    const again = (): void => this.dial();
+    this.#cancel = clock === undefined ? pause(pauseMs, again) : clock.after(pauseMs, again);
     // Last: what it throws is not caught, and does not end the dialling.
     onFailure?.(error, pauseMs);
   }

@@ -1,7 +1,28 @@
+import { execFile } from 'node:child_process';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { framer, memoryPair, type Provider, redial, span } from 'rxmux';
 import { until } from '../conformance/wait.js';
 import { ManualClock } from '../support/manual-clock.js';
 import { echo, finish, type Two, textOf, two } from './ends.js';
+
+/** Has nothing but its connections to live for: one is there at the third attempt, one is given up in a long pause. */
+const agent = `
+  import { framer, memoryPair, redial } from 'rxmux';
+
+  let dials = 0;
+  const dial = async () => {
+    if (++dials < 3) throw new Error('refused');
+    return framer(memoryPair()[0]);
+  };
+  const wanted = redial(dial, { minDelayMs: 2 }).subscribe(() => {
+    process.stdout.write('dialled ' + dials);
+    wanted.unsubscribe();
+  });
+  const refuse = () => Promise.reject(new Error('refused'));
+  const onFailure = () => setImmediate(() => unwanted.unsubscribe());
+  const unwanted = redial(refuse, { minDelayMs: 60_000, maxDelayMs: 60_000, onFailure }).subscribe();
+`;
 
 describe('redial', () => {
   it('keeps so many connections, and replaces those that are lost or going away', async () => {
@@ -87,6 +108,13 @@ describe('redial', () => {
     }
     subscription.unsubscribe();
     expect(pauses).toEqual([1e9, 2e9, 2 ** 31 - 1, 2 ** 31 - 1]);
+  });
+
+  it('keeps the process alive while it pauses, and no longer than it is wanted', async () => {
+    const program = ['--input-type=module', '-e', agent];
+    const options = { cwd: join(import.meta.dirname, '../..'), timeout: 10_000 };
+    const { stdout } = await promisify(execFile)(process.execPath, program, options);
+    expect(stdout).toBe('dialled 3');
   });
 
   it('begins with short pauses again after a connection that lived', async () => {
