@@ -134,7 +134,9 @@ class Line {
   #failed(error: unknown): void {
     if (this.#stopped) return;
     const { minDelayMs = 100, maxDelayMs = 30_000, random = Math.random, clock, onFailure } = this.#options;
-    const longest = Math.min(longestTimerMs, maxDelayMs, minDelayMs * 2 ** this.#failures++);
+    // No more doublings than 1 ms has to what a timer can wait: 0 times Infinity would be NaN.
+    const growth = 2 ** Math.min(31, this.#failures++);
+    const longest = Math.min(longestTimerMs, maxDelayMs, minDelayMs * growth);
     const pauseMs = longest / 2 + (longest / 2) * random();
     const again = (): void => this.dial();
     this.#cancel = clock === undefined ? pause(pauseMs, again) : clock.after(pauseMs, again);

@@ -110,6 +110,19 @@ describe('redial', () => {
     expect(pauses).toEqual([1e9, 2e9, 2 ** 31 - 1, 2 ** 31 - 1]);
   });
 
+  it('pauses no longer than it should after any number of failures', async () => {
+    const clock = new ManualClock();
+    const pauses: number[] = [];
+    const dial = (): Promise<Provider> => Promise.reject(new Error('refused'));
+    const onFailure = (_error: unknown, ms: number): void => {
+      if (pauses.push(ms) === 1100) subscription.unsubscribe();
+      clock.pass(ms);
+    };
+    const subscription = redial(dial, { minDelayMs: 0, clock, onFailure }).subscribe();
+    await until(() => pauses.length === 1100, 'it has failed often');
+    expect(pauses.every((ms) => ms === 0)).toBe(true);
+  });
+
   it('keeps the process alive while it pauses, and no longer than it is wanted', async () => {
     const program = ['--input-type=module', '-e', agent];
     const options = { cwd: join(import.meta.dirname, '../..'), timeout: 10_000 };
