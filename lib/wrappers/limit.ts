@@ -21,7 +21,7 @@ export interface LimitOptions {
   perStream?: ByteLimits;
   /** For all streams of the connection together, each way. */
   perConnection?: ByteLimits;
-  /** Resets a stream on which no byte has moved for so long. Default, 0 and Infinity: never. */
+  /** Resets a stream on which no byte has moved for so long, waits for a rate aside. Default, 0 and Infinity: never. */
   idleMs?: number;
   clock?: Clock;
 }
@@ -61,8 +61,8 @@ class Limiter implements Waiting {
   readonly #idleMs: number;
   readonly #connection: { in: Meter | null; out: Meter | null };
   readonly #open: Map<Stream, Idle> = new Map();
-  /** What waits for its time. */
-  readonly #waits: Set<Wait> = new Set();
+  /** What waits for its time, and on which stream. */
+  readonly #waits: Map<Wait, Stream> = new Map();
   #cancelTick: (() => void) | null = null;
   #isOver = false;
 
@@ -109,7 +109,7 @@ class Limiter implements Waiting {
     return new LimitedStream(stream, meters, this);
   }
 
-  wait(ms: number, task: () => void): Wait | null {
+  wait(stream: Stream, ms: number, task: () => void): Wait | null {
     if (this.#isOver) {
       task();
       return null;
@@ -120,7 +120,7 @@ class Limiter implements Waiting {
     };
     const cancel = this.#clock.after(Math.min(longestTimerMs, ms), end);
     const wait = { end };
-    this.#waits.add(wait);
+    this.#waits.set(wait, stream);
     return wait;
   }
 
@@ -169,10 +169,11 @@ class Limiter implements Waiting {
 
   #resetIdle(idleMs: number): void {
     const now = this.#clock.now();
+    const held = new Set(this.#waits.values());
     for (const [stream, idle] of [...this.#open]) {
       const { bytesIn, bytesOut } = stream.stats;
       const moved = bytesIn + bytesOut;
-      if (moved !== idle.moved) Object.assign(idle, { moved, since: now });
+      if (moved !== idle.moved || held.has(stream)) Object.assign(idle, { moved, since: now });
       else if (now - idle.since >= idleMs) {
         const message = `stream ${stream.id}: no byte has moved for ${idleMs} ms`;
         stream.reset('cancel', new StreamError('timeout', message, { streamId: stream.id }));
@@ -183,7 +184,7 @@ class Limiter implements Waiting {
   #finish(): void {
     this.#isOver = true;
     this.#cancelTick?.();
-    for (const wait of [...this.#waits]) wait.end();
+    for (const wait of [...this.#waits.keys()]) wait.end();
   }
 }
 

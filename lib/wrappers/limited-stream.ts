@@ -25,8 +25,8 @@ export interface Wait {
 
 /** What the streams of one connection share. */
 export interface Waiting {
-  /** Calls `task` after so many milliseconds, or when the connection is over: null if that is now. */
-  wait(ms: number, task: () => void): Wait | null;
+  /** Calls `task` after so many milliseconds, or when the connection is over: null if that is now. `stream` is not idle. */
+  wait(stream: Stream, ms: number, task: () => void): Wait | null;
 }
 
 /** Of the reading side, whose last bytes keep to the rate though the stream is closed, or of the sending one. */
@@ -169,7 +169,7 @@ export class LimitedStream extends ForwardingStream {
     }
     const waits = this.#waits;
     let wait: Wait | null = null;
-    wait = this.#waiting.wait(ms, () => {
+    wait = this.#waiting.wait(this.inner, ms, () => {
       if (wait !== null) waits.delete(wait);
       task();
     });

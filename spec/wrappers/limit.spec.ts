@@ -285,6 +285,33 @@ describe('limit', () => {
     await finish(client, server);
   });
 
+  it.each(['perStream', 'perConnection'] as const)(
+    'does not take for idle what waits for its rate, either way: %s',
+    async (scope) => {
+      const { client, server } = two();
+      const clock = new ManualClock();
+      const slow = client.pipe(limit({ [scope]: { rate: 1000 }, idleMs: 1000, clock }));
+      const stream = slow.newStream();
+      const there = await next(server);
+      const received = { here: 0, there: 0 };
+      const options = { end: false };
+      void stream.send(new Uint8Array(40_000), options).catch(() => {});
+      void there.send(new Uint8Array(40_000), options).catch(() => {});
+      stream.data$.subscribe({ next: (chunk) => (received.here += chunk.byteLength), error: () => {} });
+      there.data$.subscribe({ next: (chunk) => (received.there += chunk.byteLength), error: () => {} });
+      for (let passed = 0; passed < 100_000; passed += 500) {
+        await turn();
+        clock.pass(500);
+        if (received.here + received.there === 80_000) break;
+      }
+      expect(received).toEqual({ here: 40_000, there: 40_000 });
+      expect(stream.state).toBe('open');
+      for (let passed = 0; passed < 50_000; passed += 500) clock.pass(500);
+      expect((await failureOf(stream.closed)).cause).toMatchObject({ code: 'timeout' });
+      await finish(client, server);
+    },
+  );
+
   it.each([0, Number.POSITIVE_INFINITY, 1e12])(
     'waits for idle streams no longer than timers can: %d',
     async (idleMs) => {
