@@ -130,7 +130,8 @@ class Limiter implements Waiting {
     const { perStream = {} } = this.#options;
     const own = meterOf(perStream, this.#clock, () => `stream ${stream.id}: ${verb}`, reset);
     const shared = this.#connection[direction];
-    if (own === null || shared === null) return own ?? shared ?? { charge: () => 0, failure: null };
+    if (own === null || shared === null)
+      return own ?? shared ?? { charge: () => 0, credit: () => {}, failure: null };
     return {
       get failure() {
         return own.failure ?? shared.failure;
@@ -141,6 +142,7 @@ class Limiter implements Waiting {
         const sharedMs = shared.charge(bytes);
         return sharedMs < 0 ? sharedMs : Math.max(ms, sharedMs);
       },
+      credit: (bytes) => shared.credit(bytes),
     };
   }
 
@@ -210,6 +212,10 @@ function meterOf(
       failure = new StreamError('limit', `${what()} more than ${most} bytes`);
       exceeded(failure);
       return -1;
+    },
+    credit: (bytes) => {
+      total -= bytes;
+      pace?.giveBack(bytes);
     },
   };
 }

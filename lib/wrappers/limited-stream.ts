@@ -13,6 +13,8 @@ import { type Pacer, pacedSource } from './paced-source.js';
 export interface Meter {
   /** Counts bytes; gives the milliseconds to wait, or ends what was exceeded and gives a negative number. */
   charge(bytes: number): number;
+  /** Takes back bytes of a stream that has failed, which were charged and never sent. */
+  credit(bytes: number): void;
   /** Why it was ended; null as long as nothing was exceeded. */
   readonly failure: StreamError | null;
 }
@@ -41,6 +43,8 @@ export class LimitedStream extends ForwardingStream {
   readonly #out: Meter;
   readonly #waiting: Waiting;
   readonly #pacer: Pacer;
+  /** Bytes to be sent, as long as the stream is not over. */
+  #charged = 0;
   /** What waits for its time now; null if nothing ever did. */
   #waits: Map<Wait, Side> | null = null;
   /** A read that came too early waits for this. */
@@ -58,9 +62,10 @@ export class LimitedStream extends ForwardingStream {
     this.#out = meters.out;
     this.#waiting = waiting;
     this.#pacer = {
-      charge: (bytes) => this.#out.charge(bytes),
+      charge: (bytes) => this.#charge(bytes),
       wait: (ms, task) => this.#wait('sending', ms, task),
     };
+    inner.closed.catch(() => this.#credit());
   }
 
   override get data$(): Observable<Uint8Array> {
@@ -152,6 +157,27 @@ export class LimitedStream extends ForwardingStream {
     this.#end('reading');
   }
 
+  override reset(code?: ResetCode, error?: unknown): void {
+    this.inner.reset(code, error);
+    this.#credit();
+  }
+
+  /** What a stream that is over refuses costs nothing. */
+  #charge(bytes: number): number {
+    const { state } = this.inner;
+    if (state === 'reset' || state === 'closed') return 0;
+    this.#charged += bytes;
+    return this.#out.charge(bytes);
+  }
+
+  /** What a stream that has failed did not send is not owed by the others of its connection. */
+  #credit(): void {
+    if (this.inner.state !== 'reset') return;
+    const unsent = this.#charged - this.inner.stats.bytesOut;
+    this.#charged = 0;
+    if (unsent > 0) this.#out.credit(unsent);
+  }
+
   /** A stream that has failed makes nobody wait, and one that is closed no sender. */
   #wait(side: Side, ms: number, task: () => void): void {
     const { state } = this.inner;
@@ -195,7 +221,7 @@ export class LimitedStream extends ForwardingStream {
   }
 
   override write(chunk: Chunk): Promise<void> {
-    const ms = this.#out.charge(toBytes(chunk).byteLength);
+    const ms = this.#charge(toBytes(chunk).byteLength);
     const written = this.inner.write(chunk);
     if (ms <= 0) return written;
     return handled(written.then(() => new Promise((resolve) => this.#wait('sending', ms, resolve))));
@@ -209,7 +235,7 @@ export class LimitedStream extends ForwardingStream {
   override next(chunk: Chunk): void {
     let ms = 0;
     try {
-      ms = this.#out.charge(toBytes(chunk).byteLength);
+      ms = this.#charge(toBytes(chunk).byteLength);
     } catch {
       // No chunk at all: the stream says so itself.
     }

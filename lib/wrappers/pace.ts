@@ -18,4 +18,9 @@ export class Pace {
     this.#paidAt = Math.max(this.#paidAt, now - burstMs) + bytes * this.#msPerByte;
     return Math.max(0, this.#paidAt - now);
   }
+
+  /** Gives back bytes that were taken, and did not go. */
+  giveBack(bytes: number): void {
+    this.#paidAt -= bytes * this.#msPerByte;
+  }
 }

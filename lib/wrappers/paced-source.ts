@@ -10,7 +10,7 @@ export interface Pacer {
   wait(ms: number, task: () => void): void;
 }
 
-/** Large pieces are cut, so that a rate holds within them too. */
+/** A single chunk is cut, so that a rate holds within it too. What sources give goes as it is. */
 const pieceBytes = 16 * 1024;
 
 /** The same source, at the pace of `pacer`: pulled later, or held, or handed out piece by piece. */

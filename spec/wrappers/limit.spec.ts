@@ -167,6 +167,38 @@ describe('limit', () => {
     expect(clock.pending).toBe(0);
   });
 
+  it.each(['here', 'there'] as const)(
+    'leaves no debt of what a stream had not sent when it was reset %s',
+    async (where) => {
+      const { client, server } = two();
+      const clock = new ManualClock();
+      const slow = client.pipe(limit({ perConnection: { rate: 1000, bytes: 2_000_000 }, clock }));
+      const lost = slow.newStream();
+      const there = await next(server);
+      void lost.write(new Uint8Array(1_900_000)).catch(() => {});
+      if (where === 'here') lost.reset();
+      else {
+        there.reset();
+        await lost.closed.catch(() => {});
+      }
+      await lost.write(new Uint8Array(1_900_000)).catch(() => {});
+      const sent = lost.stats.bytesOut;
+      expect(sent).toBeLessThan(1_000_000);
+      const stream = slow.newStream();
+      const writing = fate(stream.write(new Uint8Array(1000)));
+      await until(() => clock.pending === 1, 'it waits');
+      clock.pass(sent + 900);
+      await turn();
+      expect(writing.state).toBe('pending');
+      clock.pass(100);
+      await turn();
+      expect(writing.state).toBe('resolved');
+      void stream.write(new Uint8Array(900_000)).catch(() => {});
+      expect(stream.state).not.toBe('reset');
+      await finish(client, server);
+    },
+  );
+
   it('makes nobody wait for its rate on a stream that is over', async () => {
     const { client, server } = two();
     const clock = new ManualClock();
