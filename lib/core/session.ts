@@ -235,13 +235,16 @@ export class Session
     });
   }
 
+  /** Of a stream that was read, before its end is told: that alone would say that nothing was. */
+  sayAccepted(stream: CoreStream): void {
+    if (stream.answer !== 'ready') return;
+    stream.answer = 'written';
+    this.wire.accept(stream, stream.replyHeaders, 0, false);
+  }
+
   sendReset(stream: CoreStream, code: Reason, reason: string): void {
     if (!stream.announced || this.ending.isOver) return;
-    // A reset alone would say that nothing of it was read.
-    if (stream.answer === 'ready') {
-      stream.answer = 'written';
-      this.wire.accept(stream, stream.replyHeaders, 0, false);
-    }
+    this.sayAccepted(stream);
     this.wire.reset(stream.id, code, reason);
     this.transmitter.schedule();
   }

@@ -11,6 +11,7 @@ import {
   trace,
 } from '@opentelemetry/api';
 import type { Provider, ProviderInfo, Stream, StreamHeaders } from '../api.js';
+import { findBeneath } from '../core/beneath.js';
 import { StreamError } from '../core/errors.js';
 import type { Redactor } from '../wrappers/redact.js';
 
@@ -36,12 +37,7 @@ const contexts: WeakMap<Stream, Context> = new WeakMap();
  * streams may be in between. The active context for a stream that has no span.
  */
 export function contextOf(stream: Stream): Context {
-  // What wraps a stream calls it `inner`, as `ForwardingStream` does.
-  for (let one: Stream | undefined = stream; one; one = (one as { readonly inner?: Stream }).inner) {
-    const within = contexts.get(one);
-    if (within !== undefined) return within;
-  }
-  return context.active();
+  return findBeneath(contexts, stream) ?? context.active();
 }
 
 /** Opens a stream with a span around it, whose context goes along in the stream's headers. */

@@ -7,10 +7,10 @@ import type {
   Stream,
   Transport,
 } from '../api.js';
+import { findBeneath } from '../core/beneath.js';
 import { startsWith } from '../core/bytes.js';
 import { Session, type SessionProfile } from '../core/session.js';
 import type { CoreStream } from '../core/stream.js';
-import { findBeneath } from './beneath.js';
 import { looksLikePath } from './contents.js';
 import { Forwards, type SshForward, type SshForwardTarget } from './forwards.js';
 import { MAX_WINDOW_BYTES } from './frames.js';

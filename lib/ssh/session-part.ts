@@ -1,11 +1,11 @@
 import { type Observable, Subject } from 'rxjs';
 import type { Chunk, Stream } from '../api.js';
+import { findBeneath } from '../core/beneath.js';
 import { toBytes } from '../core/bytes.js';
 import { StreamError } from '../core/errors.js';
 import { PacedQueue } from '../core/paced-queue.js';
 import { roomFor } from '../core/room.js';
 import type { CoreStream } from '../core/stream.js';
-import { findBeneath } from './beneath.js';
 
 /** The size of a terminal: in characters, and in pixels if they are known. */
 export interface TerminalSize {

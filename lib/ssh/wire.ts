@@ -282,11 +282,7 @@ export class SshWire implements Wire {
 
   /** There is no last id: what was read is told to be accepted, or it would be told to have been refused. */
   goAway(_lastId: number, error: StreamError | null): void {
-    for (const stream of this.#session.streams.values()) {
-      if (stream.answer !== 'ready') continue;
-      stream.answer = 'written';
-      this.accept(stream, stream.replyHeaders);
-    }
+    for (const stream of this.#session.streams.values()) this.#session.sayAccepted(stream);
     const text = (error?.message ?? '').slice(0, mostTextLength);
     this.send(0, MSG_DISCONNECT, disconnectReason(error), text, '');
   }

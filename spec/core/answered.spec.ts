@@ -11,19 +11,9 @@ import {
   type StreamError,
   span,
 } from 'rxmux';
-import { http2 } from 'rxmux/http2';
-import { spdy } from 'rxmux/spdy';
-import { ssh } from 'rxmux/ssh';
 import { collect } from '../conformance/bytes.js';
 import { trackPair } from '../support/leaks.js';
-import { trusting } from '../support/ssh.js';
-
-const protocols: Readonly<Record<string, () => Protocol>> = {
-  framer: () => framer,
-  http2: () => http2,
-  spdy: () => spdy,
-  ssh: () => ssh(trusting()),
-};
+import { protocols } from '../support/protocols.js';
 
 const open: Provider[] = [];
 afterEach(() => {

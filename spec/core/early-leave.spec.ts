@@ -1,18 +1,8 @@
 /** An acceptor, or an opener, that reads no more while the other still has something to say, on every protocol. */
 import { framer, join, memoryPair, type Protocol, type Provider, type Stream } from 'rxmux';
-import { http2 } from 'rxmux/http2';
 import { toDuplex } from 'rxmux/node';
-import { spdy } from 'rxmux/spdy';
-import { ssh } from 'rxmux/ssh';
 import { trackPair } from '../support/leaks.js';
-import { trusting } from '../support/ssh.js';
-
-const protocols: Readonly<Record<string, () => Protocol>> = {
-  framer: () => framer,
-  http2: () => http2,
-  spdy: () => spdy,
-  ssh: () => ssh(trusting()),
-};
+import { protocols } from '../support/protocols.js';
 
 const open: Provider[] = [];
 afterEach(() => {

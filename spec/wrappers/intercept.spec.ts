@@ -4,6 +4,7 @@ import {
   handle,
   intercept,
   join,
+  type Provider,
   type ProviderEvent,
   pullMap,
   type Stream,
@@ -19,6 +20,15 @@ async function failureOf(promise: Promise<unknown>): Promise<StreamError> {
   const error = await promise.catch((reason: unknown) => reason);
   if (!StreamError.is(error)) throw new Error(`no StreamError: ${String(error)}`);
   return error;
+}
+
+/** One stream from its opening to its close. */
+async function echoOne(client: Provider, server: Provider): Promise<void> {
+  echo(server);
+  const stream = client.newStream();
+  void stream.send('x');
+  await textOf(stream);
+  await stream.closed;
 }
 
 describe('intercept', () => {
@@ -266,11 +276,7 @@ describe('tapProvider', () => {
       tapProvider({ complete: () => (isComplete = true) }),
     );
     expect(tapped).toBe(client);
-    echo(server);
-    const stream = tapped.newStream();
-    void stream.send('x');
-    await textOf(stream);
-    await stream.closed;
+    await echoOne(tapped, server);
     expect([types[0], types.at(-1)]).toEqual(['open', 'close']);
     await finish(client, server);
     await until(() => isComplete, 'the end is told');
@@ -290,11 +296,7 @@ describe('tapProvider', () => {
     subject.subscribe({ next: ({ type }) => types.push(type), complete: () => (isComplete = true) });
     const counter = new Counter();
     const tapped = client.pipe(tapProvider(subject), tapProvider(counter));
-    echo(server);
-    const stream = tapped.newStream();
-    void stream.send('x');
-    await textOf(stream);
-    await stream.closed;
+    await echoOne(tapped, server);
     expect([types[0], types.at(-1)]).toEqual(['open', 'close']);
     expect(counter.seen).toBe(types.length);
     await client.close();

@@ -202,28 +202,29 @@ describe('span: a stream that goes elsewhere', () => {
     expect(await late).toMatchObject({ code: 'ended' });
   });
 
-  it('stays where it is if what its reader gave up for could be tried again', async () => {
+  /** A stream whose reader has just given up, for a failure of another stream that could be tried again. */
+  async function givenUp() {
     const { whole } = accepting();
     const stream = whole.newStream();
     await stream.write('once');
     const reason = new StreamError('refused', 'another stream was refused', { retryable: true });
     const leaving = new AbortController();
-    const reading = failure(() => stream.read({ signal: leaving.signal }));
+    const { signal } = leaving;
+    const reading = failure(() => stream.read({ signal }));
     leaving.abort(reason);
+    return { whole, stream, reason, signal, reading };
+  }
+
+  it('stays where it is if what its reader gave up for could be tried again', async () => {
+    const { whole, stream, reason, signal, reading } = await givenUp();
     expect(await reading).toBe(reason);
-    expect(await failure(() => stream.read({ signal: leaving.signal }))).toBe(reason);
+    expect(await failure(() => stream.read({ signal }))).toBe(reason);
     expect(whole.members).toMatchObject([{ opened: 1 }, { opened: 0 }]);
     expect(stream.state).toBe('opening');
   });
 
   it('is lost with its connection, though its reader has just given up for what could be tried again', async () => {
-    const { whole } = accepting();
-    const stream = whole.newStream();
-    await stream.write('once');
-    const reason = new StreamError('refused', 'another stream was refused', { retryable: true });
-    const leaving = new AbortController();
-    const reading = failure(() => stream.read({ signal: leaving.signal }));
-    leaving.abort(reason);
+    const { whole, stream, reason, reading } = await givenUp();
     pairs[0]?.client.abort(new Error('the connection is lost'));
     expect(await reading).toBe(reason);
     await failure(() => stream.closed);
