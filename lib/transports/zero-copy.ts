@@ -25,6 +25,25 @@ interface Internals {
 
 let internals: Internals | null | undefined;
 
+/**
+ * Gives the socket that was read last new memory to read into. It is due when an exception leaves a callback that Node runs
+ * behind the delivery of a read, such as one of `process.nextTick()`, and the process has a handler and lives on: Node then
+ * forgets which memory is next, and would read over what was delivered.
+ */
+let renewLast: (() => void) | null = null;
+let watchesExceptions = false;
+
+/** The monitor is told before the exception gets back to where the read was delivered, and changes nothing about it. */
+function watchExceptions(): void {
+  if (watchesExceptions) return;
+  watchesExceptions = true;
+  process.on('uncaughtExceptionMonitor', () => {
+    const renew = renewLast;
+    renewLast = null;
+    renew?.();
+  });
+}
+
 /** Finds the names under which a socket made with `onread` keeps it. */
 function findInternals(): Internals | null {
   const callback = (): boolean => true;
@@ -71,19 +90,33 @@ export function readInPlace(duplex: Duplex, onRead: OnRead): boolean {
     return new Uint8Array(slab, used, Math.min(readBytes, slab.byteLength - used));
   };
   const first = next();
+  const { buffer, callback, generator } = internals;
   const target = duplex as unknown as Record<symbol, unknown>;
-  target[internals.buffer] = first;
-  target[internals.generator] = next;
-  target[internals.callback] = (bytes: number): boolean => {
+  target[buffer] = first;
+  target[generator] = next;
+  target[callback] = (bytes: number): boolean => {
     if (slab.byteLength === 0) {
       duplex.destroy(new Error('what was read is lost: its memory was transferred. Transfer chunk.slice()'));
       return false;
     }
     const chunk = new Uint8Array(slab, used, bytes);
     used += bytes;
+    renewLast = renew;
     onRead(chunk);
     return true;
   };
+  const renew = (): void => {
+    // Of a socket that is destroyed there is no more to read.
+    if ((duplex as { _handle?: unknown })._handle !== handle) return;
+    const view = next();
+    target[buffer] = view;
+    handle.useUserBuffer?.(view);
+  };
+  // Not for longer than the socket: its memory would stay.
+  duplex.once('close', () => {
+    if (renewLast === renew) renewLast = null;
+  });
+  watchExceptions();
   handle.useUserBuffer(first);
   return true;
 }
