@@ -126,7 +126,10 @@ export interface Stream extends Observer<Chunk>, AsyncIterable<Uint8Array>, Asyn
   /** One chunk, or null at the end. Read a preamble this way, then subscribe to `data$` for the rest. */
   read(options?: { signal?: AbortSignal }): Promise<Uint8Array | null>;
   readonly readable: ReadableStream<Uint8Array>;
-  /** No more, thanks: what unsubscribing from `data$` does. The sending half is untouched. */
+  /**
+   * No more, thanks: what unsubscribing from `data$` does. The sending half is untouched; where the protocol has no message
+   * for this (`features.halfStop`), its end is followed by a reset, by which the peer may lose what it has not read yet.
+   */
   stop(code?: ResetCode): void;
 
   /**
