@@ -166,8 +166,10 @@ export class LimitedStream extends ForwardingStream {
   #charge(bytes: number): number {
     const { state } = this.inner;
     if (state === 'reset' || state === 'closed') return 0;
-    this.#charged += bytes;
-    return this.#out.charge(bytes);
+    const ms = this.#out.charge(bytes);
+    // What exceeds its limit is charged to nobody else.
+    if (ms >= 0) this.#charged += bytes;
+    return ms;
   }
 
   /** What a stream that has failed did not send is not owed by the others of its connection. */

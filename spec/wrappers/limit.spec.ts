@@ -1,6 +1,6 @@
 import { limit, type Stream, StreamError } from 'rxmux';
 import { Pace } from '../../lib/wrappers/pace.js';
-import { fate, turn, until } from '../conformance/wait.js';
+import { each, fate, turn, until } from '../conformance/wait.js';
 import { ManualClock } from '../support/manual-clock.js';
 import { echo, finish, next, textOf, two } from './ends.js';
 
@@ -198,6 +198,17 @@ describe('limit', () => {
       await finish(client, server);
     },
   );
+
+  it('owes nothing to a stream that exceeded its own bytes', async () => {
+    const { client, server } = two();
+    server.accept$.subscribe({ next: (stream) => each(stream.data$), error: () => {} });
+    const capped = client.pipe(limit({ perStream: { bytes: 1000 }, perConnection: { bytes: 10_000 } }));
+    await failureOf(capped.newStream().write(new Uint8Array(100_000)));
+    for (let sent = 0; sent < 10_000; sent += 1000) await capped.newStream().send(new Uint8Array(1000));
+    await failureOf(capped.newStream().send(new Uint8Array(1)));
+    expect((await failureOf(capped.closed)).cause).toMatchObject({ code: 'limit' });
+    await finish(client, server);
+  });
 
   it('makes nobody wait for its rate on a stream that is over', async () => {
     const { client, server } = two();
