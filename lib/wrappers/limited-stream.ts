@@ -1,10 +1,11 @@
 import { Observable } from 'rxjs';
-import type { ByteSource, Chunk, ResetCode, SendOptions, Stream } from '../api.js';
+import type { ByteSource, Chunk, HeadersInit, ResetCode, SendOptions, Stream } from '../api.js';
 import { toBytes } from '../core/bytes.js';
 import { StreamError } from '../core/errors.js';
 import { hold } from '../core/hold.js';
 import { abortable, handled } from '../core/promises.js';
 import { checkSource } from '../core/source.js';
+import { isLocalOver } from '../core/stream-state.js';
 import { iterate, readableOf, writableOf } from '../core/views.js';
 import { ForwardingStream } from './forwarding-stream.js';
 import { type Pacer, pacedSource } from './paced-source.js';
@@ -13,7 +14,7 @@ import { type Pacer, pacedSource } from './paced-source.js';
 export interface Meter {
   /** Counts bytes; gives the milliseconds to wait, or ends what was exceeded and gives a negative number. */
   charge(bytes: number): number;
-  /** Takes back bytes of a stream that has failed, which were charged and never sent. */
+  /** Takes back bytes which were charged and will not be sent. */
   credit(bytes: number): void;
   /** Why it was ended; null as long as nothing was exceeded. */
   readonly failure: StreamError | null;
@@ -42,9 +43,11 @@ export class LimitedStream extends ForwardingStream {
   readonly #in: Meter;
   readonly #out: Meter;
   readonly #waiting: Waiting;
-  readonly #pacer: Pacer;
-  /** Bytes to be sent, as long as the stream is not over. */
+  readonly #pacer: Omit<Pacer, 'ended'>;
+  /** Bytes to be sent, as long as the sending half is not over. */
   #charged = 0;
+  /** It takes no more, though its end may not be on the wire. */
+  #hasEnded = false;
   /** What waits for its time now; null if nothing ever did. */
   #waits: Map<Wait, Side> | null = null;
   /** A read that came too early waits for this. */
@@ -65,7 +68,7 @@ export class LimitedStream extends ForwardingStream {
       charge: (bytes) => this.#charge(bytes),
       wait: (ms, task) => this.#wait('sending', ms, task),
     };
-    inner.closed.catch(() => this.#credit());
+    inner.state$.subscribe({ next: () => this.#credit(), error: () => {} });
   }
 
   override get data$(): Observable<Uint8Array> {
@@ -157,24 +160,18 @@ export class LimitedStream extends ForwardingStream {
     this.#end('reading');
   }
 
-  override reset(code?: ResetCode, error?: unknown): void {
-    this.inner.reset(code, error);
-    this.#credit();
-  }
-
-  /** What a stream that is over refuses costs nothing. */
+  /** What a half that is over refuses costs nothing. */
   #charge(bytes: number): number {
-    const { state } = this.inner;
-    if (state === 'reset' || state === 'closed') return 0;
+    if (this.#hasEnded || isLocalOver(this.inner.state)) return 0;
     const ms = this.#out.charge(bytes);
     // What exceeds its limit is charged to nobody else.
     if (ms >= 0) this.#charged += bytes;
     return ms;
   }
 
-  /** What a stream that has failed did not send is not owed by the others of its connection. */
+  /** What a half that is over did not send is not owed by the others of its connection. */
   #credit(): void {
-    if (this.inner.state !== 'reset') return;
+    if (!isLocalOver(this.inner.state)) return;
     const unsent = this.#charged - this.inner.stats.bytesOut;
     this.#charged = 0;
     if (unsent > 0) this.#out.credit(unsent);
@@ -219,14 +216,36 @@ export class LimitedStream extends ForwardingStream {
 
   override send(source: ByteSource, options: SendOptions = {}): Promise<void> {
     checkSource(source, options);
-    return this.inner.send(pacedSource(source, this.#pacer), options);
+    const ended = (): void => {
+      if (options.end !== false) this.#hasEnded = true;
+    };
+    return this.#watched(this.inner.send(pacedSource(source, { ...this.#pacer, ended }), options));
   }
 
   override write(chunk: Chunk): Promise<void> {
     const ms = this.#charge(toBytes(chunk).byteLength);
-    const written = this.inner.write(chunk);
+    const written = this.#watched(this.inner.write(chunk));
     if (ms <= 0) return written;
     return handled(written.then(() => new Promise((resolve) => this.#wait('sending', ms, resolve))));
+  }
+
+  /** Whoever is refused for an end, or for the peer's STOP, is the last: neither may be on the wire yet. */
+  #watched(sending: Promise<void>): Promise<void> {
+    sending.catch((error: unknown) => {
+      if (StreamError.is(error) && ['ended', 'stopped'].includes(error.code)) this.#hasEnded = true;
+    });
+    return sending;
+  }
+
+  override end(trailers?: HeadersInit): Promise<void> {
+    const ended = this.inner.end(trailers);
+    this.#hasEnded = true;
+    return ended;
+  }
+
+  override complete(): void {
+    this.inner.complete();
+    this.#hasEnded = true;
   }
 
   override get writable(): WritableStream<Chunk> {

@@ -8,6 +8,8 @@ export interface Pacer {
   charge(bytes: number): number;
   /** Calls `task` after so many milliseconds, or when the connection is over. */
   wait(ms: number, task: () => void): void;
+  /** The source gives no more. */
+  ended(): void;
 }
 
 /** A single chunk is cut, so that a rate holds within it too. What sources give goes as it is. */
@@ -53,7 +55,8 @@ function pull(source: Puller, pacer: Pacer): AsyncIterable<Chunk | Chunk[]> {
   let debt = 0;
   let isClosed = false;
   const charged = (result: Result): Result => {
-    if (!result.done && result.value !== undefined) debt = pacer.charge(sizeOf(result.value));
+    if (result.done) pacer.ended();
+    else if (result.value !== undefined) debt = pacer.charge(sizeOf(result.value));
     return result;
   };
   const next = (): Result | PromiseLike<Result> => {
@@ -88,7 +91,10 @@ function push(source: SubscribableLike<Chunk>, pacer: Pacer): SubscribableLike<C
             if (ms > 0) pacer.wait(ms, hold());
           },
           error: (error) => observer.error?.(error),
-          complete: () => observer.complete?.(),
+          complete: () => {
+            pacer.ended();
+            observer.complete?.();
+          },
         },
         options,
       ),

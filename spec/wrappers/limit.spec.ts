@@ -1,3 +1,4 @@
+import { of } from 'rxjs';
 import { limit, type Stream, StreamError } from 'rxmux';
 import { Pace } from '../../lib/wrappers/pace.js';
 import { each, fate, turn, until } from '../conformance/wait.js';
@@ -209,6 +210,63 @@ describe('limit', () => {
     expect((await failureOf(capped.closed)).cause).toMatchObject({ code: 'limit' });
     await finish(client, server);
   });
+
+  it.each(['written', 'pulled'] as const)(
+    'leaves no debt of what was %s and not sent when the peer stopped the stream',
+    async (how) => {
+      const { client, server } = two({ windowBytes: 16_384, maxWindowBytes: 16_384 });
+      const clock = new ManualClock();
+      const slow = client.pipe(limit({ perConnection: { rate: 1000, bytes: 2_000_000 }, clock }));
+      const lost = slow.newStream();
+      const there = await next(server);
+      const bytes = new Uint8Array(1_900_000);
+      const options = { end: false };
+      const sending = how === 'written' ? lost.write(bytes) : lost.send([bytes], options);
+      there.stop();
+      await failureOf(sending);
+      await until(() => lost.state === 'half-closed-local', 'the sending half is over');
+      await failureOf(lost.write(bytes));
+      const sent = lost.stats.bytesOut;
+      expect(sent).toBeLessThan(20_000);
+      const stream = slow.newStream();
+      const writing = fate(stream.write(new Uint8Array(1000)));
+      await until(() => clock.pending === 1, 'it waits');
+      clock.pass(sent + 1000);
+      await turn();
+      expect(writing.state).toBe('resolved');
+      void stream.write(bytes).catch(() => {});
+      expect(stream.state).not.toBe('reset');
+      await finish(client, server);
+    },
+  );
+
+  it.each(['end', 'complete', 'send'] as const)(
+    'charges nothing for what is written behind the end of a stream: %s',
+    async (how) => {
+      const { client, server } = two({ windowBytes: 16_384, maxWindowBytes: 16_384 });
+      const capped = client.pipe(limit({ perConnection: { bytes: 50_000 } }));
+      const stream = capped.newStream();
+      // The end waits behind bytes that wait for the window.
+      const bytes = new Uint8Array(40_000);
+      if (how === 'send') void stream.send(of(bytes));
+      else {
+        void stream.write(bytes);
+        if (how === 'end') void stream.end();
+        else stream.complete();
+      }
+      const there = await next(server);
+      for (let again = 0; again < 2; again++) {
+        await until(() => stream.stats.bytesOut > 0, 'it is on its way');
+        expect(await failureOf(stream.write(bytes))).toMatchObject({ code: 'ended' });
+        expect(await failureOf(stream.send([bytes]))).toMatchObject({ code: 'ended' });
+        stream.next(bytes);
+      }
+      expect((await textOf(there)).length).toBe(40_000);
+      expect(await failureOf(stream.write(bytes))).toMatchObject({ code: 'ended' });
+      await capped.newStream().write(new Uint8Array(10_000));
+      await finish(client, server);
+    },
+  );
 
   it('makes nobody wait for its rate on a stream that is over', async () => {
     const { client, server } = two();
