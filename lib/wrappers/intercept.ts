@@ -10,7 +10,8 @@ import type {
 } from '../api.js';
 import { toHeaders } from '../core/headers.js';
 import { handled, isThenable } from '../core/promises.js';
-import { isOver } from '../core/stream-state.js';
+import type { CoreStream } from '../core/stream.js';
+import { isLocalOver, isOver } from '../core/stream-state.js';
 import { AcceptQueue } from './accept-queue.js';
 import { ForwardingProvider } from './forwarding-provider.js';
 import { ForwardingStream } from './forwarding-stream.js';
@@ -24,8 +25,8 @@ export interface InterceptHooks {
   newStream?(headers: StreamHeaders, next: (headers: HeadersInit) => Stream): Stream;
   /**
    * Called for each stream that the peer opened, when it is about to be given out: return it, another in its place, or
-   * null, which refuses it unless the hook has answered it itself. While a promise is pending further streams are decided
-   * on; one that rejects refuses the stream.
+   * null, which refuses it unless the hook has answered it itself, or uses it where it was answered before. While a
+   * promise is pending further streams are decided on; one that rejects refuses the stream.
    */
   accept?(stream: Stream): Stream | Promise<Stream | null> | null;
 }
@@ -64,7 +65,7 @@ export class InterceptedProvider extends ForwardingProvider {
     queue.add(inner);
     this.#queue = queue;
     for (const stream of inner.streams.values()) {
-      if (isAnswered(stream)) this.#decided.add(stream);
+      if (useOf(stream).answer !== 'none') this.#decided.add(stream);
     }
   }
 
@@ -127,20 +128,20 @@ export class InterceptedProvider extends ForwardingProvider {
   }
 
   #admit(stream: Stream): Stream | null | Promise<Stream | null> {
-    const wasAnswered = isAnswered(stream);
+    const before = useOf(stream);
     const admitted = this.#hooks.accept?.(stream) ?? null;
-    if (!isThenable(admitted)) return this.#decide(stream, admitted, wasAnswered);
+    if (!isThenable(admitted)) return this.#decide(stream, admitted, before);
     return admitted.then(
-      (late) => this.#decide(stream, late, wasAnswered),
+      (late) => this.#decide(stream, late, before),
       (error: unknown) => {
-        this.#decide(stream, stream, wasAnswered);
+        this.#decide(stream, stream, before);
         throw error;
       },
     );
   }
 
-  #decide(stream: Stream, admitted: Stream | null, wasAnswered: boolean): Stream | null {
-    if (admitted === null) veto(stream, wasAnswered);
+  #decide(stream: Stream, admitted: Stream | null, before: Use): Stream | null {
+    if (admitted === null) veto(stream, before);
     else if (admitted !== stream) this.#shown.set(stream, admitted);
     this.#decided.add(stream);
     this.#tell(stream);
@@ -152,29 +153,38 @@ export class InterceptedProvider extends ForwardingProvider {
   }
 }
 
-/** Whether a remote stream has its answer, which an operator beneath may have given. Its state does not say once the peer has ended. */
-function isAnswered(stream: Stream): boolean {
-  const { isAnswered = stream.state !== 'opening' } = innermost(stream) as { isAnswered?: boolean };
-  return isAnswered;
+/** How far the acceptor of a stream is with it. */
+interface Use {
+  readonly answer: CoreStream['answer'];
+  /** Grows with what is read and sent; 0 before there is an answer. */
+  readonly total: number;
+}
+
+/** Where a stream is none of ours, its state has to do, which does not tell of an answer once the peer has ended. */
+function useOf(stream: Stream): Use {
+  const inner = innermost(stream) as Stream & Partial<CoreStream>;
+  const { state, answer = state === 'opening' ? 'none' : 'ready' } = inner;
+  return { answer, total: answer === 'none' ? 0 : totalOf(inner) };
+}
+
+function totalOf({ state, stats, inbox, outbox }: Stream & Partial<CoreStream>): number {
+  const ends = isLocalOver(state) || outbox?.wantsEnd === true;
+  const users = [inbox?.hasReader === true, ends].filter(Boolean).length + (outbox?.onFail.size ?? 0);
+  return stats.bytesOut + stats.queuedOut + users;
 }
 
 function innermost(stream: Stream): Stream {
   return stream instanceof ForwardingStream ? innermost(stream.inner) : stream;
 }
 
-/** Refuses a stream that its hook did not want, and did not answer. It is too late for that where it was answered before. */
-function veto(stream: Stream, wasAnswered: boolean): void {
+/** Refuses a stream that its hook did not want, and did not take to itself; resets it where it was accepted before. */
+function veto(stream: Stream, before: Use): void {
   if (isOver(stream.state)) return;
-  if (wasAnswered) stream.reset('refused');
-  else refuse(stream);
-}
-
-function refuse(stream: Stream): void {
-  try {
-    stream.reject('refused');
-  } catch {
-    // The hook has accepted it, and keeps it to itself.
-  }
+  const { answer, total } = useOf(stream);
+  const isTaken = before.answer === 'none' ? answer !== 'none' : total !== before.total;
+  if (isTaken) return;
+  if (answer === 'none' || answer === 'promised') stream.reject('refused');
+  else stream.reset('refused');
 }
 
 /** The events of the inner provider on their way to one observer of the wrapper. */

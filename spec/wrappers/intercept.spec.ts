@@ -11,7 +11,7 @@ import {
   StreamError,
   tapProvider,
 } from 'rxmux';
-import { turn, until } from '../conformance/wait.js';
+import { each, turn, until } from '../conformance/wait.js';
 import { echo, finish, next, textOf, two } from './ends.js';
 
 class Named extends ForwardingStream {}
@@ -89,6 +89,69 @@ describe('intercept', () => {
     await bad.reply;
     expect(await failureOf(bad.closed)).toMatchObject({ code: 'reset', reset: 'refused', retryable: false });
     expect([...server.streams.keys()]).toEqual([good.id]);
+    await finish(client, server);
+  });
+
+  const answers = {
+    'no answer': (stream: Stream) => stream,
+    'headers in time': (stream: Stream) => stream.accept(turn().then(() => ({ version: '1' }))),
+    'headers beneath': (stream: Stream) => stream,
+  };
+  it.each(
+    (Object.keys(answers) as (keyof typeof answers)[]).flatMap((how) =>
+      [true, false].flatMap((isLate) => [true, false].map((hasEnded) => [how, isLate, hasEnded] as const)),
+    ),
+  )(
+    'leaves to its hook what that keeps: %s, later %p, its opener has ended: %p',
+    async (how, isLate, hasEnded) => {
+      const { client, server } = two();
+      const beneath = how === 'headers beneath' ? [handle(() => ({ accept: true }))] : [];
+      const guarded = server.pipe(
+        ...beneath,
+        intercept({
+          accept: (stream) => {
+            void answers[how](stream).send(stream.data$);
+            return isLate ? Promise.resolve(null) : null;
+          },
+        }),
+      );
+      each(guarded.accept$);
+      const stream = client.newStream();
+      if (hasEnded) void stream.send('hello');
+      else {
+        await stream.write('hel');
+        await turn();
+        await turn();
+        void stream.send('lo');
+      }
+      expect(await textOf(stream)).toBe('hello');
+      expect((await stream.reply).get('version')).toBe(how === 'headers in time' ? '1' : undefined);
+      await finish(client, server);
+    },
+  );
+
+  it('refuses what it vetoes where its answer is promised beneath, and resets what was begun there', async () => {
+    const { client, server } = two();
+    const begin = {
+      promise: (stream: Stream) => stream.accept(new Promise<never>(() => {})),
+      greeting: (stream: Stream) => void stream.write('hello'),
+    };
+    const guarded = server.pipe(
+      intercept({
+        accept: (stream) => {
+          begin[stream.headers.get('how') as keyof typeof begin](stream);
+          return stream;
+        },
+      }),
+      intercept({ accept: () => null }),
+    );
+    each(guarded.accept$);
+    const [promised, greeted] = ['promise', 'greeting'].map((how) => client.newStream({ how })) as [
+      Stream,
+      Stream,
+    ];
+    expect(await failureOf(promised.closed)).toMatchObject({ code: 'refused', retryable: true });
+    expect(await failureOf(greeted.closed)).toMatchObject({ code: 'reset', retryable: false });
     await finish(client, server);
   });
 
