@@ -144,6 +144,7 @@ export interface Stream extends Observer<Chunk>, AsyncIterable<Uint8Array>, Asyn
   write(chunk: Chunk): Promise<void>;
   /** Half-closes. */
   end(trailers?: HeadersInit): Promise<void>;
+  /** A signal of `pipeTo()` waits for the write under way, as the platform has it; that of `send(source, { signal })` does not. */
   readonly writable: WritableStream<Chunk>;
 
   /** Ends both halves at once, as an error. */

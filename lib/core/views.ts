@@ -31,14 +31,18 @@ export function readableOf(stream: Stream): ReadableStream<Uint8Array> {
   );
 }
 
-/** The platform's view of the sending half. Aborting it resets the stream. */
+/**
+ * The platform's view of the sending half. Aborting it resets the stream, also while a write waits for the peer, which the
+ * platform's `abort()` of a sink would wait for.
+ */
 export function writableOf(stream: Stream): WritableStream<Chunk> {
   return new WritableStream<Chunk>({
     start: (controller) => {
+      const { signal } = controller;
+      signal.addEventListener('abort', () => stream.reset('cancel', signal.reason));
       stream.closed.catch((error) => controller.error(error));
     },
     write: (chunk) => stream.write(chunk),
     close: () => stream.end(),
-    abort: (reason) => stream.reset('cancel', reason),
   });
 }

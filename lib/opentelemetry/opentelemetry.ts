@@ -34,7 +34,7 @@ export interface OpenTelemetryOptions extends RedactOptions {
 export function opentelemetry(options: OpenTelemetryOptions = {}): ProviderOperator {
   const { tracer = trace.getTracer('rxmux'), meter = metrics.getMeter('rxmux') } = options;
   const { spanName = () => 'rxmux stream' } = options;
-  const measures = meter === false ? null : new StreamMetrics(meter);
+  const measures = meter === false ? null : StreamMetrics.of(meter);
   return (provider) => {
     measures?.watch(provider);
     if (tracer === false) return provider;

@@ -15,8 +15,20 @@ interface Watched {
   out: number;
 }
 
-/** OpenTelemetry's instruments, fed by `events$`. */
+/** OpenTelemetry's instruments, fed by `events$`: one set for all connections that share a meter. */
 export class StreamMetrics {
+  /** Of several callbacks that observe the same attributes, an SDK keeps what the last one says. */
+  static readonly #ofMeters: WeakMap<Meter, StreamMetrics> = new WeakMap();
+
+  static of(meter: Meter): StreamMetrics {
+    let measures = StreamMetrics.#ofMeters.get(meter);
+    if (measures === undefined) {
+      measures = new StreamMetrics(meter);
+      StreamMetrics.#ofMeters.set(meter, measures);
+    }
+    return measures;
+  }
+
   readonly #meter: Meter;
   readonly #live;
   readonly #connections;
@@ -25,7 +37,7 @@ export class StreamMetrics {
   readonly #rtts;
   readonly #providers: Map<Provider, Watched> = new Map();
 
-  constructor(meter: Meter) {
+  private constructor(meter: Meter) {
     this.#meter = meter;
     this.#connections = meter.createUpDownCounter('rxmux.connections', {
       description: 'Connections that are open',

@@ -140,6 +140,19 @@ export function interopCases(check: Check): void {
     expect((await streamFailure(() => a.closed)).cause).toBe(reason);
   });
 
+  check('9. writable.abort() resets while a write waits', { acceptor: small }, async (ends) => {
+    const { a, b } = await link(ends);
+    const reason = new Error('changed my mind');
+    const writer = a.writable.getWriter();
+    const writing = fate(writer.write(pattern(ends.ahead(smallWindow) + 100_000)));
+    await steady(() => a.stats.bytesOut);
+    expect(writing.state).toBe('pending');
+    await writer.abort(reason);
+    expect(await streamFailure(() => collect(b))).toMatchObject({ code: 'reset', remote: true });
+    expect((await streamFailure(() => a.closed)).cause).toBe(reason);
+    await until(() => writing.state === 'rejected', 'the write is over');
+  });
+
   check('9. a reset by the peer errors writable', async (ends) => {
     const { a, b } = await link(ends);
     const writer = a.writable.getWriter();

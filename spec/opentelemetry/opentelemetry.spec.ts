@@ -186,6 +186,25 @@ describe('the metrics', () => {
     expect(await value('rxmux.stream.io', { 'network.io.direction': 'transmit' })).toBe(3500);
   });
 
+  it('add up what connections carry, each with an operator of its own', async () => {
+    const links = [linked(), linked()];
+    for (const [index, { client, server }] of links.entries()) {
+      const measured = client.pipe(opentelemetry({ tracer: false }));
+      echoAll(server);
+      const stream = measured.newStream({});
+      void stream.send(new Uint8Array(1000 + index));
+      await drain(stream);
+      await stream.closed;
+    }
+    const sent = async (): Promise<unknown[]> =>
+      (await telemetry.points())
+        .filter(({ attributes }) => attributes['network.io.direction'] === 'transmit')
+        .map(({ value }) => value);
+    expect(await sent()).toEqual([2001]);
+    for (const { close } of links) await close();
+    expect(await sent()).toEqual([2001]);
+  });
+
   it('know nothing of streams that were never opened', async () => {
     const { client, server, close } = linked();
     const measured = client.pipe(opentelemetry({ tracer: false }));
