@@ -53,6 +53,8 @@ export abstract class PacedQueue<T> extends Fifo<T> implements Delivery {
   #busy = false;
   /** The reader subscribed in this turn: nothing is delivered yet. */
   #starting = false;
+  /** Somebody has heard of the end. */
+  toldEnd = false;
   #ended = false;
   #failed = false;
   #error: unknown = undefined;
@@ -157,7 +159,10 @@ export abstract class PacedQueue<T> extends Fifo<T> implements Delivery {
       this.released(value, weight);
       return Promise.resolve(value);
     }
-    if (this.#ended && this.#holds === 0) return Promise.resolve(null);
+    if (this.#ended && this.#holds === 0) {
+      this.toldEnd = true;
+      return Promise.resolve(null);
+    }
     const promise = new Promise<T | null>((resolve, reject) => {
       const forget = onAbort(signal, (reason) => {
         this.#waiter = null;
@@ -181,8 +186,10 @@ export abstract class PacedQueue<T> extends Fifo<T> implements Delivery {
   #attach(subscriber: Subscriber<T>): Unsubscribable | undefined {
     if (this.#failed) subscriber.error(this.#error);
     else if (this.hasReader) subscriber.error(this.#locked());
-    else if (this.#ended && this.size === 0 && this.#holds === 0) subscriber.complete();
-    else {
+    else if (this.#ended && this.size === 0 && this.#holds === 0) {
+      this.toldEnd = true;
+      subscriber.complete();
+    } else {
       this.#reader = subscriber;
       // Everyone who subscribes in this turn, through share() for instance, then sees every value.
       this.#starting = true;
@@ -253,6 +260,7 @@ export abstract class PacedQueue<T> extends Fifo<T> implements Delivery {
     if (this.#holds > 0 || this.#starting) return;
     if (this.#waiter !== null && this.size > 0) this.#answer(this.shift() as T);
     if (!this.#ended || this.size > 0) return;
+    if (this.hasReader) this.toldEnd = true;
     if (this.#waiter !== null) this.#answer(null);
     const reader = this.#reader;
     this.#reader = null;

@@ -210,8 +210,10 @@ export class CoreStream implements Stream, Entry, InboxOwner, OutboxOwner {
 
   #refuseFor(error: unknown): void {
     if (this.isOver || this.answer !== 'promised') return;
-    const headers = StreamError.is(error) ? error.headers : undefined;
-    this.#refuse(codeOf(error, 'refused'), headers ?? noHeaders, error);
+    const known = StreamError.is(error) ? error : undefined;
+    // A proxy's: what it has read was processed by nobody.
+    if (known?.retryable) this.answer = 'none';
+    this.#refuse(codeOf(error, 'refused'), known?.headers ?? noHeaders, error);
   }
 
   #refuse(code: ResetCode, headers: StreamHeaders, cause: unknown): void {
@@ -364,9 +366,8 @@ export class CoreStream implements Stream, Entry, InboxOwner, OutboxOwner {
 
   peerStopped(code: ResetCode, wireCode: number): void {
     const message = `stream ${this.id}: the peer reads no more (${code})`;
-    this.outbox.stopped(
-      new StreamError('stopped', message, { streamId: this.id, remote: true, wireCode, reset: code }),
-    );
+    const details = { streamId: this.id, remote: true, wireCode, reset: code };
+    this.outbox.stopped(new StreamError('stopped', message, details));
   }
 
   /** Our end is on the wire. */

@@ -1,6 +1,7 @@
 import type { ProviderFeatures, StreamHeaders } from '../api.js';
 import type { StreamError } from '../core/errors.js';
 import type { FrameWriter } from '../core/frame-writer.js';
+import { resetCodeOf } from '../core/read-reset.js';
 import type { Session } from '../core/session.js';
 import type { CoreStream } from '../core/stream.js';
 import type { Reason, Wire } from '../core/wire.js';
@@ -21,6 +22,7 @@ import {
   FRAME_STOP,
   FRAME_TRAILERS,
   frameName,
+  fromWire,
   headerBytes,
   mostMaxFrame,
   preface,
@@ -123,7 +125,7 @@ export class FramerWire implements Wire {
     const text = encodeReason(reason);
     const block = encodeBlock(headers);
     this.#header(FRAME_REFUSE, 0, id, 4 + text.byteLength + block.byteLength);
-    this.#uint32(toWire(code));
+    this.#uint32(toWire(resetCodeOf(this.#session.streams.get(id), code, fromWire)));
     this.#writer.append(text);
     this.#writer.append(block);
   }

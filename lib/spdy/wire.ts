@@ -46,6 +46,7 @@ import {
   RST_FRAME_TOO_LARGE,
   RST_INTERNAL_ERROR,
   RST_STREAM_BYTES,
+  resetCode,
   resetStatus,
   SETTINGS_INITIAL_WINDOW_SIZE,
   SETTINGS_MAX_CONCURRENT_STREAMS,
@@ -225,16 +226,13 @@ export class SpdyWire implements Wire {
   /** RST_STREAM carries no headers: they go before it, where Go drops them and we do not. */
   refuse(id: number, code: Reason, _reason: string, headers: StreamHeaders): void {
     if (headers !== noHeaders) this.#headers(id, headers, 0);
-    this.#reset(id, code);
+    this.reset(id, code);
   }
 
   reset(id: number, code: Reason): void {
-    this.#reset(id, resetCodeOf(this.#session.streams.get(id), code));
-  }
-
-  #reset(id: number, code: Reason): void {
+    const status = statusOf(resetCodeOf(this.#session.streams.get(id), code, resetCode));
     const at = this.#reserve(RST_STREAM_BYTES, FRAME_RST_STREAM, 0, id);
-    writeRstStream(this.#writer.slab, at, id, statusOf(code));
+    writeRstStream(this.#writer.slab, at, id, status);
   }
 
   stop(id: number, code: Reason): void {

@@ -34,7 +34,7 @@ import {
 import type { SshLink } from './link.js';
 import type { SshChannel, SshLimitValues } from './options.js';
 import { SshReader } from './reader.js';
-import { disconnectReason, openReason, toWire } from './reasons.js';
+import { disconnectReason, fromWire, openReason, toWire } from './reasons.js';
 import { checkOpen, encodeOpen, isSession, kindOf, typeOf } from './standard-types.js';
 
 /** Every channel may have a packet's worth of window, however much is unread elsewhere. */
@@ -227,7 +227,8 @@ export class SshWire implements Wire {
     if (channel.isStream) for (const [name, value] of headers) lines.push(`${name}: ${value}`);
     const text = lines.join('\n');
     if (channel.isConfirmed) {
-      this.request(channel, REQUEST_RESET, false, toWire(code), text);
+      const read = resetCodeOf(channel.stream ?? undefined, code, fromWire);
+      this.request(channel, REQUEST_RESET, false, toWire(read), text);
       this.close(channel);
     } else this.refuseOpen(channel, openReason(code, channel.isStream, reason !== ''), text);
   }
@@ -400,7 +401,7 @@ export class SshWire implements Wire {
 
   #reset(channel: Channel, code: Reason, reason: string): void {
     if (channel.isStream) {
-      const read = resetCodeOf(channel.stream ?? undefined, code);
+      const read = resetCodeOf(channel.stream ?? undefined, code, fromWire);
       this.request(channel, REQUEST_RESET, false, toWire(read), reason.slice(0, mostTextLength));
     }
     this.close(channel);

@@ -47,7 +47,10 @@ const readAndReset =
     });
   };
 
-describe.each(Object.entries(protocols))('over %s', (_name, make) => {
+/** What each of them has for `refused`. */
+const refused: Readonly<Record<string, number>> = { framer: 4, http2: 7, spdy: 3, ssh: 4 };
+
+describe.each(Object.entries(protocols))('over %s', (name, make) => {
   it('a stream that was read and then reset is no refusal, whatever the code', async () => {
     const [client, server] = await pair(make());
     let bytes = 0;
@@ -229,6 +232,72 @@ describe.each(Object.entries(protocols))('over %s', (_name, make) => {
     const stream = client.newStream();
     stream.send('pay 100').catch(ignore);
     await expect(stream.closed).rejects.toMatchObject({ retryable: false, remote: true });
+  });
+
+  const never = new Promise<never>(() => {});
+  const ways: Readonly<Record<string, (stream: Stream, done: () => void) => void>> = {
+    'its promise is broken': (stream, done) => {
+      const work = async (): Promise<never> => {
+        await collect(stream);
+        done();
+        throw new Error('the printer is down');
+      };
+      stream.accept(work());
+    },
+    'it is rejected': (stream, done) => {
+      void collect(stream.accept(never))
+        .then(done)
+        .then(() => stream.reject());
+    },
+    'it is rejected with a number': (stream, done) => {
+      void collect(stream.accept(never))
+        .then(done)
+        .then(() => stream.reject(refused[name]));
+    },
+    'it is reset with a number': (stream, done) => {
+      void collect(stream.accept(never))
+        .then(done)
+        .then(() => stream.reset(refused[name]));
+    },
+    'it is reset': (stream, done) => {
+      void collect(stream.accept(never))
+        .then(done)
+        .then(() => stream.reset('refused'));
+    },
+  };
+  it.each(Object.keys(ways).flatMap((way) => ['pay 100', ''].map((body) => [way, body] as const)))(
+    'is not opened again elsewhere after it was read, and %s: "%s"',
+    async (way, body) => {
+      const pairs = [await pair(make()), await pair(make())];
+      let times = 0;
+      for (const [, server] of pairs) serve(server, (stream) => ways[way]?.(stream, () => times++));
+      const spanned = span(
+        pairs.map(([client]) => client),
+        { pick: 'primary' },
+      );
+      const stream = spanned.newStream();
+      stream.send(body).catch(ignore);
+      const code = way.startsWith('it is reset') ? expect.any(String) : 'refused';
+      await expect(stream.closed).rejects.toMatchObject({ code, retryable: false, remote: true });
+      expect(times).toBe(1);
+      spanned.abort();
+    },
+  );
+
+  it('a proxy passes on a refusal as retryable though it has read what it passed on', async () => {
+    const [client, proxyIn] = await pair(make());
+    const [proxyOut, backend] = await pair(make());
+    serve(proxyIn, (down) => {
+      const up = proxyOut.newStream(down.headers);
+      down.accept(up.reply);
+      join(down, up).catch(ignore);
+    });
+    serve(backend, (stream) => {
+      void proxyOut.ping().then(() => stream.reject());
+    });
+    const stream = client.newStream();
+    stream.send('pay 100').catch(ignore);
+    await expect(stream.closed).rejects.toMatchObject({ code: 'refused', retryable: true });
   });
 
   it('a promise that is not kept after something was read refuses', async () => {
