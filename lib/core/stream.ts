@@ -16,7 +16,7 @@ import { noHeaders } from './headers.js';
 import { Inbox, type InboxOwner } from './inbox.js';
 import { defaultUnpaced, Outbox, type OutboxOwner } from './outbox.js';
 import { abortable, deferredSince, done, handled, isThenable, reject } from './promises.js';
-import { checkCode, codeOf } from './reset-code.js';
+import { checkCode, codeOf, refusalCodeOf } from './reset-code.js';
 import type { Entry } from './scheduler.js';
 import { checkSource, takeFrom } from './source.js';
 import type { StreamExtras } from './stream-extras.js';
@@ -213,7 +213,7 @@ export class CoreStream implements Stream, Entry, InboxOwner, OutboxOwner {
     const known = StreamError.is(error) ? error : undefined;
     // A proxy's: what it has read was processed by nobody.
     if (known?.retryable) this.answer = 'none';
-    this.#refuse(codeOf(error, 'refused'), known?.headers ?? noHeaders, error);
+    this.#refuse(refusalCodeOf(error), known?.headers ?? noHeaders, error);
   }
 
   #refuse(code: ResetCode, headers: StreamHeaders, cause: unknown): void {

@@ -22,7 +22,6 @@ import {
   FRAME_STOP,
   FRAME_TRAILERS,
   frameName,
-  fromWire,
   headerBytes,
   mostMaxFrame,
   preface,
@@ -125,7 +124,7 @@ export class FramerWire implements Wire {
     const text = encodeReason(reason);
     const block = encodeBlock(headers);
     this.#header(FRAME_REFUSE, 0, id, 4 + text.byteLength + block.byteLength);
-    this.#uint32(toWire(resetCodeOf(this.#session.streams.get(id), code, fromWire)));
+    this.#uint32(resetCodeOf(this.#session.streams.get(id), code, toWire));
     this.#writer.append(text);
     this.#writer.append(block);
   }

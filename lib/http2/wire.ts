@@ -45,7 +45,7 @@ import {
 } from './messages.js';
 import { neverIndexedOf } from './never-indexed.js';
 import { Http2Reader } from './reader.js';
-import { fromWire, goAwayCode, toWire } from './reasons.js';
+import { goAwayCode, toWire } from './reasons.js';
 import { ShiftedIds } from './shifted-ids.js';
 
 /** What a new connection lets us open before its SETTINGS say: RFC 9113 §6.5.2 recommends no less. */
@@ -248,7 +248,7 @@ export class Http2Wire implements Wire {
 
   refuse(id: number, code: Reason, _reason: string, headers: StreamHeaders): void {
     if (headers === noHeaders) {
-      this.#reset(id, toWire(resetCodeOf(this.#session.streams.get(id), code, fromWire)));
+      this.#reset(id, resetCodeOf(this.#session.streams.get(id), code, toWire));
       return;
     }
     this.#headers(id, refusalFields(headers, code), true, headers);
@@ -260,7 +260,7 @@ export class Http2Wire implements Wire {
   reset(id: number, code: Reason): void {
     const stream = this.#session.streams.get(id);
     const isEarly = code === 'no-error' && stream?.origin === 'remote' && !isLocalOver(stream.state);
-    this.#reset(id, toWire(isEarly ? 'cancel' : resetCodeOf(stream, code, fromWire)));
+    this.#reset(id, resetCodeOf(stream, isEarly ? 'cancel' : code, toWire));
   }
 
   /** A stream that is over here is broken by what still comes for it: the peer hears of it all the same (RFC 9113 §5.4.2). */

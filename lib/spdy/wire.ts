@@ -46,7 +46,6 @@ import {
   RST_FRAME_TOO_LARGE,
   RST_INTERNAL_ERROR,
   RST_STREAM_BYTES,
-  resetCode,
   resetStatus,
   SETTINGS_INITIAL_WINDOW_SIZE,
   SETTINGS_MAX_CONCURRENT_STREAMS,
@@ -230,7 +229,7 @@ export class SpdyWire implements Wire {
   }
 
   reset(id: number, code: Reason): void {
-    const status = statusOf(resetCodeOf(this.#session.streams.get(id), code, resetCode));
+    const status = resetCodeOf(this.#session.streams.get(id), code, statusOf);
     const at = this.#reserve(RST_STREAM_BYTES, FRAME_RST_STREAM, 0, id);
     writeRstStream(this.#writer.slab, at, id, status);
   }

@@ -34,7 +34,7 @@ import {
 import type { SshLink } from './link.js';
 import type { SshChannel, SshLimitValues } from './options.js';
 import { SshReader } from './reader.js';
-import { disconnectReason, fromWire, openReason, toWire } from './reasons.js';
+import { disconnectReason, openReason, toWire } from './reasons.js';
 import { checkOpen, encodeOpen, isSession, kindOf, typeOf } from './standard-types.js';
 
 /** Every channel may have a packet's worth of window, however much is unread elsewhere. */
@@ -227,8 +227,8 @@ export class SshWire implements Wire {
     if (channel.isStream) for (const [name, value] of headers) lines.push(`${name}: ${value}`);
     const text = lines.join('\n');
     if (channel.isConfirmed) {
-      const read = resetCodeOf(channel.stream ?? undefined, code, fromWire);
-      this.request(channel, REQUEST_RESET, false, toWire(read), text);
+      const read = resetCodeOf(channel.stream, code, toWire);
+      this.request(channel, REQUEST_RESET, false, read, text);
       this.close(channel);
     } else this.refuseOpen(channel, openReason(code, channel.isStream, reason !== ''), text);
   }
@@ -401,8 +401,8 @@ export class SshWire implements Wire {
 
   #reset(channel: Channel, code: Reason, reason: string): void {
     if (channel.isStream) {
-      const read = resetCodeOf(channel.stream ?? undefined, code, fromWire);
-      this.request(channel, REQUEST_RESET, false, toWire(read), reason.slice(0, mostTextLength));
+      const read = resetCodeOf(channel.stream, code, toWire);
+      this.request(channel, REQUEST_RESET, false, read, reason.slice(0, mostTextLength));
     }
     this.close(channel);
   }

@@ -8,7 +8,7 @@ import {
   type Provider,
   type SendOptions,
   type Stream,
-  type StreamError,
+  StreamError,
   span,
 } from 'rxmux';
 import { collect } from '../conformance/bytes.js';
@@ -283,6 +283,14 @@ describe.each(Object.entries(protocols))('over %s', (name, make) => {
       spanned.abort();
     },
   );
+
+  it('a proxy passes on a refusal that is not retryable as that, though it has read nothing', async () => {
+    const [client, server] = await pair(make());
+    const error = new StreamError('refused', 'done, and not wanted', { reset: 'refused', remote: true });
+    serve(server, (stream) => void stream.accept(Promise.reject(error)));
+    const stream = client.newStream();
+    await expect(stream.closed).rejects.toMatchObject({ code: 'refused', retryable: false });
+  });
 
   it('a proxy passes on a refusal as retryable though it has read what it passed on', async () => {
     const [client, proxyIn] = await pair(make());
