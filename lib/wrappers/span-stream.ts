@@ -12,7 +12,7 @@ import type {
 } from '../api.js';
 import { isChunk, toBytes } from '../core/bytes.js';
 import { StreamError } from '../core/errors.js';
-import { done, handled } from '../core/promises.js';
+import { abortable, done, handled } from '../core/promises.js';
 import { checkSource } from '../core/source.js';
 import { iterate, readableOf, writableOf } from '../core/views.js';
 import { type MovingSource, movingSource, type Recorder } from './moving-source.js';
@@ -147,7 +147,13 @@ export class SpanStream implements Stream, Recorder {
     if (whole.some(({ options }) => options.end !== false)) end ??= { trailers: undefined };
     if (end !== null) writes.push(inner.end(end.trailers));
     this.#replayed = handled(Promise.all(writes));
-    for (const sending of whole) sending.promise = handled(this.#replayed.then(() => {}));
+    for (const sending of whole) sending.promise = this.#resent(sending.options.signal);
+  }
+
+  /** All that was kept is sent again, unless the signal that it was first sent with is aborted. */
+  #resent(signal: AbortSignal | undefined): Promise<void> {
+    const sent = this.#replayed.then(() => {});
+    return handled(abortable(sent, signal, () => this.reset('cancel', signal?.reason)));
   }
 
   /** The error for our user: one whose bytes are gone cannot be tried again by us, nor safely by others. */
@@ -320,7 +326,7 @@ export class SpanStream implements Stream, Recorder {
       this.record(toBytes(source));
       const sent = this.#inner.send(source, options);
       if (options.end !== false) this.#end ??= { trailers: undefined };
-      return handled(this.#taken(this.#inner, sent));
+      return handled(this.#taken(this.#inner, sent, options.signal));
     }
     const moving = movingSource(source, this);
     const sending: Sending = { source: moving, options, promise: done };
@@ -356,12 +362,12 @@ export class SpanStream implements Stream, Recorder {
     return handled(this.#taken(this.#inner, written));
   }
 
-  async #taken(inner: Stream, promise: Promise<unknown>): Promise<void> {
+  async #taken(inner: Stream, promise: Promise<unknown>, signal?: AbortSignal): Promise<void> {
     try {
       await promise;
     } catch (error) {
       if (!this.isReplaced(inner, error)) throw this.#reason(error);
-      await this.#taken(this.#inner, this.#replayed);
+      await this.#taken(this.#inner, this.#resent(signal), signal);
     }
   }
 

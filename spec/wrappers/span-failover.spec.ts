@@ -1,5 +1,5 @@
 /** What a stream is while it goes from one connection to another, and what happens to it in that very moment. */
-import { Subject } from 'rxjs';
+import { of, Subject } from 'rxjs';
 import { limit, type Provider, type ResetCode, type Span, type Stream, StreamError, span } from 'rxmux';
 import { failure, fate, streamFailure, turn, until, within } from '../conformance/wait.js';
 import { echo, finish, next, type Two, textOf, two } from './ends.js';
@@ -32,7 +32,32 @@ function onRefusal(provider: Provider, task: () => void): void {
   });
 }
 
+const large = new Uint8Array(40_000);
+
 describe('span: a stream that goes elsewhere', () => {
+  it.each([
+    ['as one chunk', (stream: Stream, signal: AbortSignal) => stream.send(large, { signal })],
+    ['from a source', (stream: Stream, signal: AbortSignal) => stream.send([large], { signal })],
+    ['from one that has ended', (stream: Stream, signal: AbortSignal) => stream.send(of(large), { signal })],
+  ])('is reset by the signal of what was sent: %s', async (_how, send) => {
+    const limits = { windowBytes: 1024, maxWindowBytes: 1024 };
+    pairs = [two({ ...limits, backlog: 0, handshakeMs: 0 }), two(limits)];
+    const whole = span(
+      pairs.map(({ client }) => client),
+      { pick: 'primary' },
+    );
+    const leaving = new AbortController();
+    const stream = whole.newStream();
+    const sending = failure(() => send(stream, leaving.signal));
+    const served = await next((pairs[1] as Two).server);
+    await until(() => stream.stats.bytesOut === 1024, 'it has come there');
+    const reason = new Error('the user gave up');
+    leaving.abort(reason);
+    expect(await within(sending, 500, () => 'the sender is told')).toBe(reason);
+    expect(await streamFailure(() => served.closed)).toMatchObject({ code: 'reset', reset: 'cancel' });
+    expect(stream.state).toBe('reset');
+  });
+
   it('keeps its id, label, headers and age; its figures are those of where it is', async () => {
     const { whole, taking } = failingOver();
     // Not of the span, and so with the same id on its own connection.
