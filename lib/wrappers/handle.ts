@@ -1,6 +1,6 @@
 import type { HeadersInit, ProviderOperator, Stream, StreamHeaders } from '../api.js';
 import { isThenable } from '../core/promises.js';
-import { InterceptedProvider } from './intercept.js';
+import { InterceptedProvider, useOf } from './intercept.js';
 
 /** Whether a stream is wanted, and what its opener is told. */
 export interface HandlerAnswer {
@@ -13,8 +13,8 @@ type Answer = HandlerAnswer | undefined;
 
 /**
  * Decides on each incoming stream by its headers: accepts it with reply headers, or refuses it, before the application
- * sees it. A handler that gives undefined leaves the answer to the application. One that throws or rejects refuses the
- * stream with `internal-error`, and the connection goes on.
+ * sees it. A handler that gives undefined leaves the answer to the application. What an operator beneath has accepted is
+ * passed on as it is, or reset. One that throws or rejects refuses the stream with `internal-error`, and the connection goes on.
  */
 export function handle(handler: (headers: StreamHeaders) => Answer | Promise<Answer>): ProviderOperator {
   const accept = (stream: Stream): Stream | null | Promise<Stream | null> => {
@@ -27,7 +27,9 @@ export function handle(handler: (headers: StreamHeaders) => Answer | Promise<Ans
 
 function answerWith(stream: Stream, answer: Answer): Stream | null {
   if (answer === undefined) return stream;
-  if (answer.accept) return stream.accept(answer.headers ?? {});
-  stream.reject('refused', answer.headers);
+  const { answer: before } = useOf(stream);
+  if (answer.accept) return before === 'none' ? stream.accept(answer.headers ?? {}) : stream;
+  if (before === 'none' || before === 'promised') stream.reject('refused', answer.headers);
+  else stream.reset('refused');
   return null;
 }

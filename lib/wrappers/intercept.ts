@@ -161,7 +161,7 @@ interface Use {
 }
 
 /** Where a stream is none of ours, its state has to do, which does not tell of an answer once the peer has ended. */
-function useOf(stream: Stream): Use {
+export function useOf(stream: Stream): Use {
   const inner = innermost(stream) as Stream & Partial<CoreStream>;
   const { state, answer = state === 'opening' ? 'none' : 'ready' } = inner;
   return { answer, total: answer === 'none' ? 0 : totalOf(inner) };

@@ -1,6 +1,7 @@
 import { Subject } from 'rxjs';
 import {
   ForwardingStream,
+  type HandlerAnswer,
   handle,
   intercept,
   join,
@@ -309,6 +310,24 @@ describe('handle', () => {
     expect([error.code, error.headers?.get('why')]).toEqual(['refused', 'stranger']);
     void friend.send('hello');
     expect(await textOf(friend)).toBe('hello');
+    await finish(client, server);
+  });
+
+  it.each([
+    ['at once', (answer: HandlerAnswer) => answer],
+    ['later', async (answer: HandlerAnswer) => answer],
+  ] as const)('passes on what another beneath has accepted, or resets it: %s', async (_when, give) => {
+    const { client, server } = two();
+    const inner = handle(() => give({ accept: true, headers: { by: 'inner' } }));
+    const outer = handle((headers) => give({ accept: !headers.has('bad'), headers: { by: 'outer' } }));
+    echo(server.pipe(inner, outer));
+    const stream = client.newStream();
+    void stream.send('hello');
+    expect(await textOf(stream)).toBe('hello');
+    expect((await stream.reply).get('by')).toBe('inner');
+    const bad = client.newStream({ bad: '1' });
+    expect((await bad.reply).get('by')).toBe('inner');
+    expect(await failureOf(bad.closed)).toMatchObject({ code: 'reset', reset: 'refused', retryable: false });
     await finish(client, server);
   });
 
