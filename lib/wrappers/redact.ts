@@ -53,7 +53,8 @@ const parameter = /[?&;#]([^=&;?#\s]+)=/g;
 const authorityOf = /:\/\/([^/?#\s]*)/g;
 /**
  * What is left of an authority behind its user info, `host:port`. It is none if a password has a slash in it; `user:12` of
- * `user:12/34@host` could be one, but hosts that are called with their port have a dot in them, or are `localhost`.
+ * `user:12/34@host` could be one, but hosts that are called with their port have a dot in them, or are `localhost`. So do
+ * some users: an `@` in a path with a port before it is to begin a part of it, as in `/@scope`.
  */
 const hostAndPort = /^([^:]*|(\[.*\]|localhost|[^:.]*\.[^:]*)(:\d{0,5})?)$/i;
 
@@ -77,6 +78,8 @@ function redactUserInfo(text: string): string {
   /** The last `@` before the next space, and that space. */
   let at = -1;
   let space = -1;
+  /** Where the path ends that was looked at last, or has an `@` in it. */
+  let stop = -1;
   for (const match of text.matchAll(authorityOf)) {
     const start = match.index + 3;
     if (start > last) break;
@@ -84,7 +87,11 @@ function redactUserInfo(text: string): string {
     const authority = match[1] as string;
     const own = authority.lastIndexOf('@');
     let end = start + own;
-    if (!hostAndPort.test(authority.slice(own + 1))) {
+    const host = authority.slice(own + 1);
+    const behind = start + authority.length;
+    if (stop < behind) stop = stopOf(text, behind);
+    const isInPath = host.includes(':') && text[stop] === '@' && text[stop - 1] !== '/';
+    if (isInPath || !hostAndPort.test(host)) {
       if (start > space) {
         const word = wordOf(text, start);
         at = start + word.lastIndexOf('@');
@@ -97,6 +104,11 @@ function redactUserInfo(text: string): string {
     done = end;
   }
   return shown + text.slice(done);
+}
+
+function stopOf(text: string, start: number): number {
+  const length = text.slice(start).search(/[?#@\s]/);
+  return length < 0 ? text.length : start + length;
 }
 
 function wordOf(text: string, start: number): string {

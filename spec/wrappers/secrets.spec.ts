@@ -31,6 +31,7 @@ const secrets = {
   'x-slash': 'postgres://user:a/planted-29@example.org/db and https://user:a?planted-30@example.org',
   'x-digits': 'https://user:12/planted-40@example.org/ and https://user:/planted-41@example.org/',
   'x-more-digits': 'https://a.user:123456/planted-42@example.org/',
+  'x-dotted': 'postgres://john.doe:12/planted-46@db/x and postgres://john.doe:12/34/planted-47@db/x',
   'x-long': `https://oauth2accesstoken:${'z'.repeat(600)}planted-31@example.org/`,
   'x-sas': '/blob?sv=1&sig=planted-32',
   'x-maps': '/maps?key=planted-33&zoom=3',
@@ -58,6 +59,8 @@ const shown = {
   'x-scoped': 'https://example.org:8443/@scope/package?mail=bob@example.org&page=2#top',
   'x-local':
     'http://localhost:5173/@vite/client and http://[::1]:5173/@vite/client and http://web/@vite/client',
+  'x-ported':
+    'http://registry.example.org:4873/@scope/a and http://example.org:8080/a/b?mail=bob@example.org',
   'x-single': 'http://web:8080/a?b=c and bob@example.org',
   'x-path': '/turkey/key/sid;v=1?monkey=1&b=2&cacheKey=3&websocketKey=4',
 };
