@@ -48,7 +48,8 @@ const everywhere = new Set(['0.0.0.0', '::']);
  */
 export function dashboard(options: DashboardOptions = {}): Dashboard {
   const { port = 0, hosts = [], pingMs } = options;
-  const host = canonical(options.host ?? '127.0.0.1');
+  // To node:net no host is every one.
+  const host = canonical(options.host === '' ? '::' : (options.host ?? '127.0.0.1'));
   if (options.token !== undefined && /\p{Surrogate}/u.test(options.token)) {
     throw new TypeError('token has half of a pair of surrogates in it, which no address can have');
   }
