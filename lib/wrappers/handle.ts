@@ -1,6 +1,6 @@
 import type { HeadersInit, ProviderOperator, Stream, StreamHeaders } from '../api.js';
 import { isThenable } from '../core/promises.js';
-import { InterceptedProvider, useOf } from './intercept.js';
+import { InterceptedProvider, turnAway, useOf } from './intercept.js';
 
 /** Whether a stream is wanted, and what its opener is told. */
 export interface HandlerAnswer {
@@ -27,9 +27,7 @@ export function handle(handler: (headers: StreamHeaders) => Answer | Promise<Ans
 
 function answerWith(stream: Stream, answer: Answer): Stream | null {
   if (answer === undefined) return stream;
-  const { answer: before } = useOf(stream);
-  if (answer.accept) return before === 'none' ? stream.accept(answer.headers ?? {}) : stream;
-  if (before === 'none' || before === 'promised') stream.reject('refused', answer.headers);
-  else stream.reset('refused');
+  if (answer.accept) return useOf(stream).answer === 'none' ? stream.accept(answer.headers ?? {}) : stream;
+  turnAway(stream, answer.headers);
   return null;
 }

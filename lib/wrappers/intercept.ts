@@ -182,8 +182,13 @@ function veto(stream: Stream, before: Use): void {
   if (isOver(stream.state)) return;
   const { answer, total } = useOf(stream);
   const isTaken = before.answer === 'none' ? answer !== 'none' : total !== before.total;
-  if (isTaken) return;
-  if (answer === 'none' || answer === 'promised') stream.reject('refused');
+  if (!isTaken) turnAway(stream);
+}
+
+/** Refuses a stream, or resets it where it is too late for that, since it was accepted beneath. */
+export function turnAway(stream: Stream, headers?: HeadersInit): void {
+  const { answer } = useOf(stream);
+  if (answer === 'none' || answer === 'promised') stream.reject('refused', headers);
   else stream.reset('refused');
 }
 

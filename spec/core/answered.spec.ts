@@ -34,6 +34,21 @@ const ignore = (): void => {};
 const serve = (server: Provider, stream: (stream: Stream) => void): void => {
   server.accept$.subscribe({ next: stream, error: ignore });
 };
+/** A client whose streams a proxy passes on, and that are refused once the proxy has read and passed on what came with them. */
+async function proxied(make: () => Protocol, refuse: (stream: Stream) => void): Promise<Provider> {
+  const [client, proxyIn] = await pair(make());
+  const [proxyOut, backend] = await pair(make());
+  serve(proxyIn, (down) => {
+    const up = proxyOut.newStream(down.headers);
+    down.accept(up.reply);
+    join(down, up).catch(ignore);
+  });
+  serve(backend, (stream) => {
+    void proxyOut.ping().then(() => refuse(stream));
+  });
+  return client;
+}
+
 /** Reads, and so accepts, and resets in the same turn. */
 const readAndReset =
   (read: (bytes: number) => void) =>
@@ -177,16 +192,7 @@ describe.each(Object.entries(protocols))('over %s', (name, make) => {
   });
 
   it('a proxy passes on the refusal of a stream that it reads already, with its headers and whether to try again', async () => {
-    const [client, proxyIn] = await pair(make());
-    const [proxyOut, backend] = await pair(make());
-    serve(proxyIn, (down) => {
-      const up = proxyOut.newStream(down.headers);
-      down.accept(up.reply);
-      join(down, up).catch(ignore);
-    });
-    serve(backend, (stream) => {
-      void proxyOut.ping().then(() => stream.reject('internal-error', { why: 'too late' }));
-    });
+    const client = await proxied(make, (stream) => stream.reject('internal-error', { why: 'too late' }));
     const stream = client.newStream();
     stream.send(new Uint8Array(10_000)).catch(ignore);
     const error = await stream.reply.catch((reason: StreamError) => reason);
@@ -293,16 +299,7 @@ describe.each(Object.entries(protocols))('over %s', (name, make) => {
   });
 
   it('a proxy passes on a refusal as retryable though it has read what it passed on', async () => {
-    const [client, proxyIn] = await pair(make());
-    const [proxyOut, backend] = await pair(make());
-    serve(proxyIn, (down) => {
-      const up = proxyOut.newStream(down.headers);
-      down.accept(up.reply);
-      join(down, up).catch(ignore);
-    });
-    serve(backend, (stream) => {
-      void proxyOut.ping().then(() => stream.reject());
-    });
+    const client = await proxied(make, (stream) => stream.reject());
     const stream = client.newStream();
     stream.send('pay 100').catch(ignore);
     await expect(stream.closed).rejects.toMatchObject({ code: 'refused', retryable: true });
