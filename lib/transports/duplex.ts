@@ -1,4 +1,4 @@
-import type { Duplex } from 'node:stream';
+import { type Duplex, Readable } from 'node:stream';
 import type { Transport } from '../api.js';
 import { receivedMemory } from './received-memory.js';
 import { isPlainSocket, readInPlace } from './zero-copy.js';
@@ -51,11 +51,16 @@ class DuplexTransport implements Transport {
   readonly secure?: boolean;
   readonly #duplex: SocketLike;
   readonly #isPlain: boolean;
+  /** What is read: the Duplex, or what is left where its `end` has been told already. */
+  #source: Readable;
   #head: Uint8Array | undefined;
+  #handlers: Handlers | null = null;
+  /** The first one: others follow from it. */
   #error: unknown = undefined;
 
   constructor(duplex: SocketLike, { head, authority }: { head?: Uint8Array; authority?: string }) {
     this.#duplex = duplex;
+    this.#source = duplex;
     this.#isPlain = isPlainSocket(duplex);
     this.#head = head;
     if (authority !== undefined) this.authority = authority;
@@ -67,31 +72,36 @@ class DuplexTransport implements Transport {
     duplex.setNoDelay?.(true);
     // From here on there is always somebody who hears an error.
     duplex.on('error', (error) => {
-      this.#error = error;
+      this.#error ??= error;
+      this.#leave();
     });
   }
 
   start(handlers: Handlers): void {
     const duplex = this.#duplex;
-    duplex.on('end', () => handlers.onEnd());
-    duplex.on('drain', () => handlers.onDrain());
-    duplex.on('close', () => handlers.onClose(this.#error));
+    this.#handlers = handlers;
     const head = this.#head;
     this.#head = undefined;
-    if (head !== undefined && head.byteLength > 0) {
-      duplex.unshift(head);
-    }
-    const inPlace = head === undefined && readInPlace(duplex, (chunk) => handlers.onData(chunk));
+    const hasHead = head !== undefined && head.byteLength > 0;
+    if (duplex.readableEnded) this.#source = Readable.from(hasHead ? [head] : []);
+    else if (hasHead) duplex.unshift(head);
+    const source = this.#source;
+    source.on('end', () => handlers.onEnd());
+    duplex.on('drain', () => handlers.onDrain());
+    duplex.on('close', () => this.#closed());
+    const inPlace =
+      source === duplex && head === undefined && readInPlace(duplex, (chunk) => handlers.onData(chunk));
     if (!inPlace) {
-      duplex.on('data', (chunk: Buffer) => {
+      source.on('data', (chunk: Buffer) => {
         // The first part of memory that Node has read into.
         if (chunk.byteOffset === 0) receivedMemory.add(Math.min(chunk.buffer.byteLength, mostReadBytes));
         handlers.onData(plain(chunk));
+        if (this.#error !== undefined) this.#leave();
       });
     }
     // A listener alone does not, where the owner has paused it.
-    duplex.resume();
-    if (duplex.destroyed) setImmediate(() => handlers.onClose(this.#error));
+    source.resume();
+    if (duplex.destroyed) setImmediate(() => this.#closed());
   }
 
   write(chunks: readonly Uint8Array[]): boolean {
@@ -114,11 +124,11 @@ class DuplexTransport implements Transport {
   }
 
   pause(): void {
-    this.#duplex.pause();
+    this.#source.pause();
   }
 
   resume(): void {
-    this.#duplex.resume();
+    this.#source.resume();
   }
 
   end(): void {
@@ -127,6 +137,21 @@ class DuplexTransport implements Transport {
 
   destroy(error?: unknown): void {
     this.#duplex.destroy(error instanceof Error ? error : undefined);
+  }
+
+  /** After an error. Not every Duplex is destroyed by one (a TLSSocket by a damaged record), or tells of its close. */
+  #leave(): void {
+    const duplex = this.#duplex;
+    // What came before it is still to be read.
+    if (!duplex.destroyed && this.#source.readableLength > 0) return;
+    duplex.destroy();
+    process.nextTick(() => this.#closed());
+  }
+
+  #closed(): void {
+    const handlers = this.#handlers;
+    this.#handlers = null;
+    handlers?.onClose(this.#error);
   }
 }
 

@@ -1,9 +1,11 @@
 import { once } from 'node:events';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
+import { Duplex } from 'node:stream';
 import { createServer as createTlsServer } from 'node:tls';
 import { connect, framer, fromDuplex } from 'rxmux/node';
 import { selfSigned } from '../../demos/transfer/tls.js';
 import { trackProvider } from '../support/leaks.js';
+import { listenTo } from '../support/listen-to.js';
 
 type Take = (socket: Socket) => Promise<{ head?: Uint8Array }>;
 
@@ -64,3 +66,34 @@ describe.each(['tcp', 'tls'] as const)('a socket of %s that its owner has paused
     await once(server, 'close');
   });
 });
+
+test.each([
+  ['with a head', Uint8Array.of(1, 2, 3), [[1, 2, 3], 'end']],
+  ['without one', undefined, ['end']],
+])(
+  'a Duplex whose end was read before it is taken ends, and is written to; %s',
+  async (_what, head, expected) => {
+    const written: Uint8Array[] = [];
+    const duplex = new Duplex({
+      read() {
+        this.push(null);
+      },
+      write: (chunk, _encoding, done) => done(void written.push(chunk)),
+    });
+    duplex.resume();
+    await once(duplex, 'end');
+    const transport = fromDuplex(duplex, head === undefined ? {} : { head });
+    const told = listenTo(transport);
+    transport.pause();
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(told).toEqual([]);
+    transport.resume();
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(told).toEqual(expected);
+    expect(transport.write([Uint8Array.of(4)])).toBe(true);
+    expect(written.map((chunk) => [...chunk])).toEqual([[4]]);
+    transport.end();
+    await once(duplex, 'close');
+    expect(told).toEqual([...expected, 'close']);
+  },
+);
