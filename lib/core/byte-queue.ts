@@ -9,7 +9,7 @@ export class ByteQueue extends Fifo<Uint8Array> {
 
   override push(chunk: Uint8Array): void {
     super.push(chunk);
-    this.byteLength += chunk.byteLength;
+    this.byteLength += chunk.length;
   }
 
   /** Moves the first `bytes` to a frame. */
@@ -18,9 +18,9 @@ export class ByteQueue extends Fifo<Uint8Array> {
     for (let left = bytes; left > 0; ) {
       const chunk = this.peek() as Uint8Array;
       const from = this.#offset;
-      const to = Math.min(chunk.byteLength, from + left);
+      const to = Math.min(chunk.length, from + left);
       left -= to - from;
-      const isWhole = to === chunk.byteLength;
+      const isWhole = to === chunk.length;
       writer.append(isWhole && from === 0 ? chunk : chunk.subarray(from, to));
       this.#offset = isWhole ? 0 : to;
       if (isWhole) this.shift();

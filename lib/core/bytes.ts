@@ -8,8 +8,8 @@ export function toBytes(chunk: Chunk): Uint8Array {
   if (typeof chunk === 'string') return encoder.encode(chunk);
   // A Uint8Array of another realm (a test runner's, a frame's) is one too.
   if (isChunk(chunk)) {
-    const { buffer, byteOffset, byteLength } = chunk as Uint8Array;
-    return new Uint8Array(buffer, byteOffset, byteLength);
+    const { buffer, byteOffset, length } = chunk as Uint8Array;
+    return new Uint8Array(buffer, byteOffset, length);
   }
   throw new TypeError(`a chunk is a Uint8Array or a string, not ${describe(chunk)}`);
 }
@@ -29,18 +29,18 @@ export function describe(value: unknown): string {
 /** Several chunks as one. */
 export function join(chunks: readonly Uint8Array[]): Uint8Array {
   if (chunks.length === 1) return chunks[0] as Uint8Array;
-  const result = new Uint8Array(chunks.reduce((sum, chunk) => sum + chunk.byteLength, 0));
+  const result = new Uint8Array(chunks.reduce((sum, chunk) => sum + chunk.length, 0));
   let at = 0;
   for (const chunk of chunks) {
     result.set(chunk, at);
-    at += chunk.byteLength;
+    at += chunk.length;
   }
   return result;
 }
 
 /** Whether `head` begins with `prefix`; undefined if it is as yet too short to tell. */
 export function startsWith(head: Uint8Array, prefix: Uint8Array): boolean | undefined {
-  const start = head.subarray(0, prefix.byteLength);
+  const start = head.subarray(0, prefix.length);
   if (!start.every((byte, at) => byte === prefix[at])) return false;
-  return start.byteLength === prefix.byteLength || undefined;
+  return start.length === prefix.length || undefined;
 }

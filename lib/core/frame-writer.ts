@@ -26,7 +26,7 @@ export class FrameWriter {
 
   /** Makes room for `bytes` in `slab`, and gives their offset. */
   reserve(bytes: number): number {
-    if (this.#at + bytes > this.slab.byteLength) {
+    if (this.#at + bytes > this.slab.length) {
       this.#cut();
       this.slab = allocate(Math.max(slabBytes, bytes));
       this.#at = 0;
@@ -39,7 +39,7 @@ export class FrameWriter {
   }
 
   append(chunk: Uint8Array): void {
-    const length = chunk.byteLength;
+    const length = chunk.length;
     if (length <= copyBytes) {
       const at = this.reserve(length);
       const slab = this.slab;

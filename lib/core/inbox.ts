@@ -78,8 +78,8 @@ export class Inbox extends PacedQueue<Uint8Array> {
 
   /** Bytes from the peer, already counted by the window. */
   receive(chunk: Uint8Array): void {
-    this.bytesIn += chunk.byteLength;
-    if (this.hasFailed) this.#drop(chunk.byteLength);
+    this.bytesIn += chunk.length;
+    if (this.hasFailed) this.#drop(chunk.length);
     else this.push(chunk);
   }
 
@@ -105,8 +105,8 @@ export class Inbox extends PacedQueue<Uint8Array> {
     this.#settling = false;
     const chunk = this.last;
     // Of one whose memory is gone nothing is to be made.
-    if (!chunk?.byteLength || this.#block !== null) return;
-    if (chunk.byteLength <= joinBytes) this.last = this.#startBlock(chunk);
+    if (!chunk?.length || this.#block !== null) return;
+    if (chunk.length <= joinBytes) this.last = this.#startBlock(chunk);
     else if (isPinning(chunk)) this.last = chunk.slice();
   }
 
@@ -124,10 +124,10 @@ export class Inbox extends PacedQueue<Uint8Array> {
     if (this.#block === null) this.settle();
     const last = this.last as Uint8Array;
     const block = this.#block;
-    const length = chunk.byteLength;
-    if (block !== null && last.byteLength + length <= block.byteLength) {
-      block.set(chunk, last.byteLength);
-      this.last = block.subarray(0, last.byteLength + length);
+    const length = chunk.length;
+    if (block !== null && last.length + length <= block.length) {
+      block.set(chunk, last.length);
+      this.last = block.subarray(0, last.length + length);
     } else if (length > joinBytes) {
       this.#block = null;
       super.enqueue(isPinning(chunk) ? chunk.slice() : chunk);
@@ -137,10 +137,10 @@ export class Inbox extends PacedQueue<Uint8Array> {
   /** Begins a block with `chunk`, and room for more behind it. */
   #startBlock(chunk: Uint8Array): Uint8Array {
     const room = Math.min(Math.max(this.window.unread, firstBlockBytes), mostBlockBytes);
-    const block = new Uint8Array(Math.max(room, chunk.byteLength));
+    const block = new Uint8Array(Math.max(room, chunk.length));
     block.set(chunk);
     this.#block = block;
-    return block.subarray(0, chunk.byteLength);
+    return block.subarray(0, chunk.length);
   }
 
   /** Readers may transfer the memory of what they were given. It may have been that of others, too. */
@@ -179,5 +179,5 @@ export class Inbox extends PacedQueue<Uint8Array> {
 
 /** A waiting view must not keep a far larger piece of memory alive. */
 function isPinning(chunk: Uint8Array): boolean {
-  return chunk.byteLength * 4 < chunk.buffer.byteLength;
+  return chunk.length * 4 < chunk.buffer.byteLength;
 }

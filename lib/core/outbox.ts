@@ -134,7 +134,7 @@ export class Outbox {
     const bytes = toBytes(chunk);
     const refusal = this.refusal;
     if (refusal !== undefined) return rejected(refusal);
-    const taken = bytes.byteLength === 0 || this.hasRoom(bytes.byteLength);
+    const taken = bytes.length === 0 || this.hasRoom(bytes.length);
     this.take(bytes);
     return taken ? done : this.sent();
   }
@@ -147,14 +147,10 @@ export class Outbox {
     const bytes = toBytes(chunk);
     if (this.refusal !== undefined) return false;
     const holdable = canHold();
-    if (
-      !holdable &&
-      this.queued + bytes.byteLength > unpaced.maxBuffered &&
-      !this.hasRoom(bytes.byteLength)
-    ) {
+    if (!holdable && this.queued + bytes.length > unpaced.maxBuffered && !this.hasRoom(bytes.length)) {
       if (unpaced.overflow === 'drop-newest') return true;
       if (unpaced.overflow === 'strict') {
-        const ahead = this.queued + bytes.byteLength;
+        const ahead = this.queued + bytes.length;
         const message = `stream ${this.#owner.id}: its source ran ${ahead} bytes ahead of the peer's window`;
         this.#owner.halfBroke(new StreamError('overflow', message, { streamId: this.#owner.id }));
         return false;
@@ -172,7 +168,7 @@ export class Outbox {
 
   /** Takes bytes, whether there is room or not: that is the caller's to ask. */
   take(bytes: Uint8Array): void {
-    if (bytes.byteLength === 0) return;
+    if (bytes.length === 0) return;
     this.#queue ??= new ByteQueue();
     this.#queue.push(bytes);
     this.#count();

@@ -97,7 +97,7 @@ export class Pump implements RoomWaiter {
     }
     try {
       const bytes = Array.isArray(value) ? join(value.map(toBytes)) : toBytes(value as Chunk);
-      this.bytes = bytes.byteLength;
+      this.bytes = bytes.length;
       this.#outbox.take(bytes);
     } catch (error) {
       this.#abandon(error);

@@ -49,7 +49,7 @@ export class Receiver {
   }
 
   receive(chunk: Uint8Array): void {
-    if (this.#over || chunk.byteLength === 0) return;
+    if (this.#over || chunk.length === 0) return;
     if (this.#waiting.length > 0 || this.#paused !== 0 || this.#running) this.#waiting.push(chunk);
     else this.#run(chunk);
   }
@@ -94,7 +94,7 @@ export class Receiver {
     let at = 0;
     let lookedAt = this.#clock.now();
     try {
-      while (at < chunk.byteLength && this.#paused === 0 && !this.#over) {
+      while (at < chunk.length && this.#paused === 0 && !this.#over) {
         at = wire.receive(chunk, at, Math.min(framesPerLook, this.#framesLeft));
         this.#framesLeft -= wire.framesDone;
         if (this.#framesLeft > 0 && wire.framesDone >= framesPerLook) {
@@ -104,7 +104,7 @@ export class Receiver {
         }
         if (this.#framesLeft <= 0 || this.#msLeft <= 0) this.#nextTurn();
       }
-      if (chunk.byteLength < Math.max(at, 1)) {
+      if (chunk.length < Math.max(at, 1)) {
         throw new StreamError(
           'closed',
           'a reader has transferred memory with bytes in it that were not read yet',
@@ -115,7 +115,7 @@ export class Receiver {
     } finally {
       this.#running = false;
     }
-    if (at < chunk.byteLength && !this.#over) this.#waiting.unshift(at === 0 ? chunk : chunk.subarray(at));
+    if (at < chunk.length && !this.#over) this.#waiting.unshift(at === 0 ? chunk : chunk.subarray(at));
   }
 
   #nextTurn(): void {

@@ -389,7 +389,7 @@ export class Session
 
   #received(chunk: Uint8Array): void {
     if (this.ending.isOver) {
-      this.ending.discard(chunk.byteLength);
+      this.ending.discard(chunk.length);
       return;
     }
     this.#timekeeper.heard();

@@ -97,7 +97,7 @@ export class FrameParser {
   /** Parses `chunk` from `from` on, up to its end or until `maxFrames` are done; gives where it stopped. */
   parse(chunk: Uint8Array, from: number, maxFrames: number): number {
     let at = from;
-    const end = chunk.byteLength;
+    const end = chunk.length;
     this.framesDone = 0;
     if (this.#inPreface) at = this.#readPreface(chunk, at);
     while (this.framesDone < maxFrames) {
@@ -125,7 +125,7 @@ export class FrameParser {
 
   #readPreface(chunk: Uint8Array, from: number): number {
     let at = from;
-    while (at < chunk.byteLength && this.#have < preface.byteLength) {
+    while (at < chunk.length && this.#have < preface.length) {
       if (chunk[at] !== preface[this.#have]) {
         throw malformed(
           this.#have >= 6
@@ -136,7 +136,7 @@ export class FrameParser {
       at++;
       this.#have++;
     }
-    if (this.#have === preface.byteLength) {
+    if (this.#have === preface.length) {
       this.#inPreface = false;
       this.#have = 0;
     }
@@ -147,8 +147,8 @@ export class FrameParser {
     let source = chunk;
     let start = from;
     let at = from + headerBytes;
-    if (this.#have > 0 || at > chunk.byteLength) {
-      const piece = Math.min(headerBytes - this.#have, chunk.byteLength - from);
+    if (this.#have > 0 || at > chunk.length) {
+      const piece = Math.min(headerBytes - this.#have, chunk.length - from);
       this.#header.set(chunk.subarray(from, from + piece), this.#have);
       this.#have += piece;
       if (this.#have < headerBytes) return from + piece;
@@ -183,7 +183,7 @@ export class FrameParser {
   }
 
   #readPayload(chunk: Uint8Array, from: number): number {
-    const piece = Math.min(this.#left, chunk.byteLength - from);
+    const piece = Math.min(this.#left, chunk.length - from);
     const at = from + piece;
     this.#left -= piece;
     if (this.#type > FRAME_GOAWAY) {
@@ -197,15 +197,16 @@ export class FrameParser {
       return at;
     }
     if (this.#payload === null && this.#left === 0) {
-      this.#finish(chunk.subarray(from, at));
+      this.#finish(chunk, from, at);
       return at;
     }
     this.#gather(chunk, from, piece);
     if (this.#left === 0) {
-      const payload = (this.#payload as Uint8Array).subarray(0, this.#payloadHave);
+      const payload = this.#payload as Uint8Array;
+      const length = this.#payloadHave;
       this.#payload = null;
       this.#payloadHave = 0;
-      this.#finish(payload);
+      this.#finish(payload, 0, length);
     }
     return at;
   }
@@ -213,7 +214,7 @@ export class FrameParser {
   #gather(chunk: Uint8Array, from: number, piece: number): void {
     const needed = this.#payloadHave + piece;
     let payload = this.#payload;
-    if (payload === null || payload.byteLength < needed) {
+    if (payload === null || payload.length < needed) {
       const larger = new Uint8Array(Math.max(needed, Math.min(2 * needed, needed + this.#left)));
       if (payload !== null) larger.set(payload.subarray(0, this.#payloadHave));
       payload = larger;
@@ -228,12 +229,12 @@ export class FrameParser {
     this.framesDone++;
   }
 
-  #finish(payload: Uint8Array): void {
+  #finish(bytes: Uint8Array, from: number, to: number): void {
     this.#done();
     const handler = this.#handler;
     const id = this.#id;
     const end = (this.#flags & FLAG_END) !== 0;
-    const reader = new PayloadReader(payload);
+    const reader = new PayloadReader(bytes, from, to);
     switch (this.#type) {
       case FRAME_SETTINGS:
         if (this.#settingsSeen) throw malformed('the peer sent SETTINGS a second time');

@@ -43,16 +43,16 @@ export function encodeBlock(headers: Iterable<readonly [string, string]>): Uint8
     for (const text of [name, value]) {
       const bytes = encoder.encode(text);
       texts.push(bytes);
-      length += 2 + bytes.byteLength;
+      length += 2 + bytes.length;
     }
   }
   if (texts.length === 0) return noBlock;
   const block = new Uint8Array(length);
   let at = writeUint16(block, 0, length - 2);
   for (const bytes of texts) {
-    at = writeUint16(block, at, bytes.byteLength);
+    at = writeUint16(block, at, bytes.length);
     block.set(bytes, at);
-    at += bytes.byteLength;
+    at += bytes.length;
   }
   return block;
 }
@@ -60,8 +60,8 @@ export function encodeBlock(headers: Iterable<readonly [string, string]>): Uint8
 /** The text of a reason, cut to what a string can have and to what a reader wants. */
 export function encodeReason(reason: string): Uint8Array {
   const bytes = encoder.encode(reason.length > 200 ? reason.slice(0, 200) : reason);
-  const result = new Uint8Array(2 + bytes.byteLength);
-  result.set(bytes, writeUint16(result, 0, bytes.byteLength));
+  const result = new Uint8Array(2 + bytes.length);
+  result.set(bytes, writeUint16(result, 0, bytes.length));
   return result;
 }
 

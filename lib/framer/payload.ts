@@ -31,14 +31,18 @@ export function readUint32(bytes: Uint8Array, at: number): number {
 /** Reads a payload of known form, and no byte beyond it. */
 export class PayloadReader {
   readonly #bytes: Uint8Array;
-  #at = 0;
+  readonly #end: number;
+  #at: number;
 
-  constructor(bytes: Uint8Array) {
+  /** Of `bytes`, those from `at` to `end`. */
+  constructor(bytes: Uint8Array, at: number, end: number) {
     this.#bytes = bytes;
+    this.#at = at;
+    this.#end = end;
   }
 
   get isEmpty(): boolean {
-    return this.#at === this.#bytes.byteLength;
+    return this.#at === this.#end;
   }
 
   uint8(): number {
@@ -63,7 +67,7 @@ export class PayloadReader {
     const length = this.uint16();
     if (length === 0) return emptyBlock;
     const end = this.#at + length;
-    if (end > this.#bytes.byteLength) throw malformed('a header block of the peer runs past its frame');
+    if (end > this.#end) throw malformed('a header block of the peer runs past its frame');
     const { maxHeaderBlockBytes, maxHeaders, maxHeaderNameBytes, maxHeaderValueBytes } = limits;
     const flat: string[] = [];
     let error =
@@ -85,9 +89,9 @@ export class PayloadReader {
 
   rest(): Uint8Array {
     if (this.isEmpty) return none;
-    const rest = this.#bytes.subarray(this.#at);
-    this.#at = this.#bytes.byteLength;
-    return rest;
+    const at = this.#at;
+    this.#at = this.#end;
+    return this.#bytes.subarray(at, this.#end);
   }
 
   exactly(bytes: number): Uint8Array {
@@ -124,7 +128,7 @@ export class PayloadReader {
 
   #skip(bytes: number): number {
     const at = this.#at;
-    if (at + bytes > this.#bytes.byteLength) throw malformed('a frame of the peer is shorter than its form');
+    if (at + bytes > this.#end) throw malformed('a frame of the peer is shorter than its form');
     this.#at = at + bytes;
     return at;
   }

@@ -74,7 +74,7 @@ export class FramerReader implements FrameHandler {
   data(id: number, chunk: Uint8Array, last: boolean, end: boolean): void {
     const stream = this.#session.peer.find(id, last);
     if (stream !== null) this.#mustBeSending(stream);
-    if (chunk.byteLength === 0 && !end) this.#session.peer.fault('useless');
+    if (chunk.length === 0 && !end) this.#session.peer.fault('useless');
     this.#take(stream, chunk, end);
   }
 
@@ -155,8 +155,8 @@ export class FramerReader implements FrameHandler {
     const session = this.#session;
     // An answer can have broken the stream: its data still counts for the connection.
     const target = stream?.isOver ? null : stream;
-    if (data.byteLength > 0) {
-      session.peer.sent(target, data.byteLength);
+    if (data.length > 0) {
+      session.peer.sent(target, data.length);
       if (target !== null) session.peer.data(target, data);
     }
     if (end && target !== null && !target.isOver) target.peerEnded();

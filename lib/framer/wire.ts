@@ -88,17 +88,17 @@ export class FramerWire implements Wire {
       maxFrame: Math.min(limits.maxFrameBytes, mostMaxFrame),
       reserve: crediting.reserve,
     });
-    this.#header(FRAME_SETTINGS, 0, 0, payload.byteLength);
+    this.#header(FRAME_SETTINGS, 0, 0, payload.length);
     this.#writer.append(payload);
   }
 
   headerBytes(headers: StreamHeaders): number {
-    return encodeBlock(headers).byteLength - 2;
+    return encodeBlock(headers).length - 2;
   }
 
   open(stream: CoreStream, bytes: number, end: boolean): void {
     const block = encodeBlock(stream.headers);
-    this.#header(FRAME_OPEN, end ? FLAG_END : 0, stream.id, 1 + block.byteLength + bytes);
+    this.#header(FRAME_OPEN, end ? FLAG_END : 0, stream.id, 1 + block.length + bytes);
     const at = this.#writer.reserve(1);
     this.#writer.slab[at] = stream.urgency;
     this.#writer.append(block);
@@ -106,7 +106,7 @@ export class FramerWire implements Wire {
 
   accept(stream: CoreStream, headers: StreamHeaders, bytes: number, end: boolean): void {
     const block = encodeBlock(headers);
-    this.#header(FRAME_ACCEPT, end ? FLAG_END : 0, stream.id, block.byteLength + bytes);
+    this.#header(FRAME_ACCEPT, end ? FLAG_END : 0, stream.id, block.length + bytes);
     this.#writer.append(block);
   }
 
@@ -116,14 +116,14 @@ export class FramerWire implements Wire {
 
   trailers(stream: CoreStream, headers: StreamHeaders): void {
     const block = encodeBlock(headers);
-    this.#header(FRAME_TRAILERS, 0, stream.id, block.byteLength);
+    this.#header(FRAME_TRAILERS, 0, stream.id, block.length);
     this.#writer.append(block);
   }
 
   refuse(id: number, code: Reason, reason: string, headers: StreamHeaders): void {
     const text = encodeReason(reason);
     const block = encodeBlock(headers);
-    this.#header(FRAME_REFUSE, 0, id, 4 + text.byteLength + block.byteLength);
+    this.#header(FRAME_REFUSE, 0, id, 4 + text.length + block.length);
     this.#uint32(resetCodeOf(this.#session.streams.get(id), code, toWire));
     this.#writer.append(text);
     this.#writer.append(block);
@@ -131,7 +131,7 @@ export class FramerWire implements Wire {
 
   reset(id: number, code: Reason, reason: string): void {
     const text = encodeReason(reason);
-    this.#header(FRAME_RESET, 0, id, 4 + text.byteLength);
+    this.#header(FRAME_RESET, 0, id, 4 + text.length);
     this.#uint32(toWire(code));
     this.#writer.append(text);
   }
@@ -153,14 +153,14 @@ export class FramerWire implements Wire {
   }
 
   pong(payload: Uint8Array): void {
-    this.#header(FRAME_PONG, 0, 0, payload.byteLength);
+    this.#header(FRAME_PONG, 0, 0, payload.length);
     this.#writer.append(payload);
     this.#session.transmitter.schedule();
   }
 
   goAway(lastId: number, error: StreamError | null): void {
     const text = encodeReason(error === null ? '' : error.message);
-    this.#header(FRAME_GOAWAY, 0, 0, 8 + text.byteLength);
+    this.#header(FRAME_GOAWAY, 0, 0, 8 + text.length);
     this.#uint32(lastId);
     this.#uint32(error === null ? 0 : connectionCode(error));
     this.#writer.append(text);

@@ -158,7 +158,7 @@ export class Http2Reader implements FrameHandler {
   }
 
   onData(_id: number, chunk: Uint8Array): void {
-    const bytes = chunk.byteLength;
+    const bytes = chunk.length;
     this.#left -= bytes;
     this.#empty = false;
     const stream = this.#open;
@@ -323,7 +323,7 @@ export class Http2Reader implements FrameHandler {
   onGoAway(lastId: number, code: number, debug: Uint8Array): void {
     const { peer } = this.#session;
     if (++this.#goAways > politeGoAways) peer.fault('useless');
-    const text = debug.byteLength === 0 ? '' : `: ${new TextDecoder().decode(debug.subarray(0, 256))}`;
+    const text = debug.length === 0 ? '' : `: ${new TextDecoder().decode(debug.subarray(0, 256))}`;
     const message = `the peer gave up the connection (${errorName(code)})${text}`;
     const error =
       code === errorCode.NO_ERROR

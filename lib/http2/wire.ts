@@ -318,7 +318,7 @@ export class Http2Wire implements Wire {
 
   #goAway(lastId: number, code: number, message: string): void {
     const debug = texts.encode(message).subarray(0, mostDebugBytes);
-    const at = this.#frame(frameType.GOAWAY, 0, 0, 8 + debug.byteLength);
+    const at = this.#frame(frameType.GOAWAY, 0, 0, 8 + debug.length);
     writeGoAway(this.#writer.slab, at, lastId === MAX_31_BITS ? lastId : this.#wireId(lastId), code, debug);
   }
 
@@ -374,7 +374,7 @@ export class Http2Wire implements Wire {
     const { changes } = encoder;
     if (fields === this.#encoded && changes === this.#encodedAt) return this.#block;
     const bound = encoder.byteBound(fields);
-    if (bound > this.#scratch.byteLength) this.#scratch = new Uint8Array(Math.max(512, bound));
+    if (bound > this.#scratch.length) this.#scratch = new Uint8Array(Math.max(512, bound));
     this.#block = this.#scratch.subarray(
       0,
       encoder.encodeInto(fields, this.#scratch, 0, neverIndexedOf(headers)),

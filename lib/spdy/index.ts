@@ -73,8 +73,8 @@ export const spdy: SpdyProtocol = Object.assign(
     alpn: 'spdy/3.1',
     /** A client's first frame is a control frame. */
     recognises: (head: Uint8Array): boolean | undefined => {
-      if (head.byteLength === 0) return undefined;
-      return head[0] === 0x80 && (head.byteLength === 1 || head[1] === 3);
+      if (head.length === 0) return undefined;
+      return head[0] === 0x80 && (head.length === 1 || head[1] === 3);
     },
     check: (options: SpdyOptions): void => {
       profileOf(options);

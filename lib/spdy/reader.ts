@@ -80,7 +80,7 @@ export class SpdyReader implements SpdyHandler {
   }
 
   synStream(id: number, associatedTo: number, priority: number, flags: number, block: Uint8Array): void {
-    this.#seen(FRAME_SYN_STREAM, flags, id, SYN_STREAM_HEAD_BYTES + block.byteLength);
+    this.#seen(FRAME_SYN_STREAM, flags, id, SYN_STREAM_HEAD_BYTES + block.length);
     const { peer, limits } = this.#session;
     const flat = withOptions(this.#decode(block, id), associatedTo, flags);
     const bytes = this.#blocks.unpackedBytes;
@@ -99,7 +99,7 @@ export class SpdyReader implements SpdyHandler {
   }
 
   synReply(id: number, flags: number, block: Uint8Array): void {
-    this.#seen(FRAME_SYN_REPLY, flags, id, SYN_REPLY_HEAD_BYTES + block.byteLength);
+    this.#seen(FRAME_SYN_REPLY, flags, id, SYN_REPLY_HEAD_BYTES + block.length);
     const headers = this.#unpack(block, id);
     const stream = this.#find(id);
     if (stream === null) return;
@@ -120,7 +120,7 @@ export class SpdyReader implements SpdyHandler {
   }
 
   headers(id: number, flags: number, block: Uint8Array): void {
-    this.#seen(FRAME_HEADERS, flags, id, HEADERS_HEAD_BYTES + block.byteLength);
+    this.#seen(FRAME_HEADERS, flags, id, HEADERS_HEAD_BYTES + block.length);
     const headers = this.#unpack(block, id);
     const stream = this.#find(id);
     if (stream === null) return;
@@ -161,9 +161,9 @@ export class SpdyReader implements SpdyHandler {
     const { peer } = this.#session;
     let stream = this.#target;
     if (stream?.isOver) stream = null;
-    if (chunk.byteLength > 0) {
+    if (chunk.length > 0) {
       try {
-        peer.sent(stream, chunk.byteLength);
+        peer.sent(stream, chunk.length);
       } catch (error) {
         if (stream === null || !StreamError.is(error) || error.streamId === undefined) throw error;
         this.#broke(stream, RST_FLOW_CONTROL_ERROR, error.message);
@@ -274,7 +274,7 @@ export class SpdyReader implements SpdyHandler {
   #decode(block: Uint8Array, id: number): string[] | StreamError {
     const flat = this.#blocks.decode(block, id);
     let { unpackedBytes } = this.#blocks;
-    const isHeavy = unpackedBytes > heavyTimes * block.byteLength;
+    const isHeavy = unpackedBytes > heavyTimes * block.length;
     for (; isHeavy && unpackedBytes > heavyBytes; unpackedBytes -= heavyBytes) {
       this.#session.peer.fault('useless');
     }

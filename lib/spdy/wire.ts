@@ -160,7 +160,7 @@ export class SpdyWire implements Wire {
     const joined = new Map<string, number>();
     for (const [name, value] of headers) {
       const before = joined.get(name);
-      const bytes = utf8.encode(value).byteLength;
+      const bytes = utf8.encode(value).length;
       joined.set(name, before === undefined ? bytes : before + 1 + bytes);
     }
     for (const [name, bytes] of joined) mustFit(`the values of header "${name}"`, bytes, maxHeaderValueBytes);
@@ -192,7 +192,7 @@ export class SpdyWire implements Wire {
     const oneWay = isOneWay(headers);
     const flags = (end ? FLAG_FIN : 0) | (oneWay ? FLAG_UNIDIRECTIONAL : 0);
     const frame = this.#encoder.encode(withoutOptions(headers), SYN_STREAM_HEAD_BYTES);
-    const blockBytes = frame.byteLength - SYN_STREAM_HEAD_BYTES;
+    const blockBytes = frame.length - SYN_STREAM_HEAD_BYTES;
     writeSynStreamHead(frame, 0, id, associatedTo(headers), stream.urgency, flags, blockBytes);
     this.#append(frame, FRAME_SYN_STREAM, flags, id);
     if (!oneWay) return;
@@ -205,7 +205,7 @@ export class SpdyWire implements Wire {
     if (isOneWay(stream.headers)) return;
     const frame = this.#encoder.encode(headers, SYN_REPLY_HEAD_BYTES);
     const flags = end ? FLAG_FIN : 0;
-    writeSynReplyHead(frame, 0, stream.id, flags, frame.byteLength - SYN_REPLY_HEAD_BYTES);
+    writeSynReplyHead(frame, 0, stream.id, flags, frame.length - SYN_REPLY_HEAD_BYTES);
     this.#append(frame, FRAME_SYN_REPLY, flags, stream.id);
   }
 
@@ -278,7 +278,7 @@ export class SpdyWire implements Wire {
 
   #headers(id: number, headers: StreamHeaders, flags: number): void {
     const frame = this.#encoder.encode(headers, HEADERS_HEAD_BYTES);
-    writeHeadersHead(frame, 0, id, flags, frame.byteLength - HEADERS_HEAD_BYTES);
+    writeHeadersHead(frame, 0, id, flags, frame.length - HEADERS_HEAD_BYTES);
     this.#append(frame, FRAME_HEADERS, flags, id);
   }
 
@@ -290,7 +290,7 @@ export class SpdyWire implements Wire {
 
   #append(frame: Uint8Array, type: number, flags: number, id: number): void {
     this.#writer.append(frame);
-    this.tell('out', type, flags, id, frame.byteLength - FRAME_HEADER_BYTES);
+    this.tell('out', type, flags, id, frame.length - FRAME_HEADER_BYTES);
   }
 
   #ping(id: number): void {
@@ -302,7 +302,7 @@ export class SpdyWire implements Wire {
 /** About what a list takes before it is packed: each value as if its name were its own. */
 function listBytes(headers: StreamHeaders): number {
   let bytes = 4;
-  for (const [name, value] of headers) bytes += 8 + name.length + utf8.encode(value).byteLength;
+  for (const [name, value] of headers) bytes += 8 + name.length + utf8.encode(value).length;
   return bytes;
 }
 

@@ -154,7 +154,7 @@ export class PayloadReader {
   }
 
   get isEmpty(): boolean {
-    return this.#at === this.#bytes.byteLength;
+    return this.#at === this.#bytes.length;
   }
 
   boolean(): boolean {
@@ -202,12 +202,12 @@ export class PayloadReader {
 
   /** Bytes that were not read yet. */
   get left(): number {
-    return this.#bytes.byteLength - this.#at;
+    return this.#bytes.length - this.#at;
   }
 
   rest(): Uint8Array {
     const at = this.#at;
-    this.#at = this.#bytes.byteLength;
+    this.#at = this.#bytes.length;
     return this.#bytes.subarray(at);
   }
 
@@ -219,16 +219,15 @@ export class PayloadReader {
 
   #skip(bytes: number): number {
     const at = this.#at;
-    if (at + bytes > this.#bytes.byteLength)
-      throw malformed('a message of the peer is shorter than its form');
+    if (at + bytes > this.#bytes.length) throw malformed('a message of the peer is shorter than its form');
     this.#at = at + bytes;
     return at;
   }
 }
 
 function decode(bytes: Uint8Array, maxBytes: number): string {
-  if (bytes.byteLength > maxBytes) {
-    throw malformed(`the peer sent a string of ${bytes.byteLength} bytes where ${maxBytes} are allowed`);
+  if (bytes.length > maxBytes) {
+    throw malformed(`the peer sent a string of ${bytes.length} bytes where ${maxBytes} are allowed`);
   }
   try {
     return strict.decode(bytes);
@@ -261,7 +260,7 @@ export function fieldsLength(fields: readonly Field[]): number {
     if (typeof field === 'number') length += 4;
     else if (typeof field === 'boolean') length += 1;
     else if (typeof field === 'string') length += 4 + textLength(field);
-    else length += field instanceof Uint8Array ? field.byteLength : 4 + field.string.byteLength;
+    else length += field instanceof Uint8Array ? field.length : 4 + field.string.length;
   }
   return length;
 }
@@ -278,9 +277,9 @@ export function writeFields(target: Uint8Array, start: number, fields: readonly 
       at = end;
     } else {
       const bytes = field instanceof Uint8Array ? field : field.string;
-      if (bytes !== field) at = writeUint32(target, at, bytes.byteLength);
+      if (bytes !== field) at = writeUint32(target, at, bytes.length);
       target.set(bytes, at);
-      at += bytes.byteLength;
+      at += bytes.length;
     }
   }
 }
@@ -288,7 +287,7 @@ export function writeFields(target: Uint8Array, start: number, fields: readonly 
 /** Most text is short and in ASCII, and is copied before a call to the encoder has come back. */
 function textLength(text: string): number {
   for (let at = 0; at < text.length; at++) {
-    if (text.charCodeAt(at) > 0x7f) return utf8.encode(text).byteLength;
+    if (text.charCodeAt(at) > 0x7f) return utf8.encode(text).length;
   }
   return text.length;
 }
@@ -300,7 +299,7 @@ function writeText(target: Uint8Array, start: number, text: string): number {
     if (code > 0x7f) {
       const bytes = utf8.encode(text);
       target.set(bytes, start);
-      return start + bytes.byteLength;
+      return start + bytes.length;
     }
     target[start + at] = code;
   }
@@ -348,8 +347,8 @@ export function decodeHeaders(reader: PayloadReader, bounds: HeaderBounds): read
   for (let at = 0; at < count; at++) {
     for (const most of [bounds.maxHeaderNameBytes, bounds.maxHeaderValueBytes]) {
       const bytes = reader.bytes();
-      if (bytes.byteLength > most) {
-        return tooMuch(`a header name or value of ${bytes.byteLength} bytes, and ${most} are allowed`);
+      if (bytes.length > most) {
+        return tooMuch(`a header name or value of ${bytes.length} bytes, and ${most} are allowed`);
       }
       const length = before - reader.left;
       if (length > bounds.maxHeaderBlockBytes) {

@@ -66,7 +66,7 @@ export class Forwards {
     const key = (): string => ('path' in target ? target.path : String(port));
     // The first connection may come right behind the answer.
     await this.#ask(names[kind], fields(asked), (answer) => {
-      if (asked === 0 && answer.byteLength >= 4) port = readUint32(answer, 0);
+      if (asked === 0 && answer.length >= 4) port = readUint32(answer, 0);
       this.#want(key(), 1);
     });
     let isOpen = true;
@@ -209,7 +209,7 @@ function isSocketPath(path: string): boolean {
 function bridge(socket: Socket, stream: Stream): void {
   socket.on('data', (chunk: Buffer) => {
     socket.pause();
-    stream.write(new Uint8Array(chunk.buffer, chunk.byteOffset, chunk.byteLength)).then(
+    stream.write(new Uint8Array(chunk.buffer, chunk.byteOffset, chunk.length)).then(
       () => socket.resume(),
       () => socket.destroy(),
     );

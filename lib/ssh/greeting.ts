@@ -14,7 +14,7 @@ export class Greeting {
   /** All that has come, once there is something to be done about it; null until then. */
   push(chunk: Uint8Array): Uint8Array | null {
     this.#held = Buffer.concat([this.#held, chunk]);
-    const isOver = this.#held.byteLength > mostHeldBytes || this.#end.test(this.#held.toString('latin1'));
+    const isOver = this.#held.length > mostHeldBytes || this.#end.test(this.#held.toString('latin1'));
     return isOver ? this.#held : null;
   }
 }

@@ -100,7 +100,7 @@ export function load(): { readonly ssh2: Ssh2; readonly version: string } {
 
 /** Reads a private key; one that cannot be read is the caller's mistake. */
 export function readPrivateKey(what: string, key: string | Uint8Array, passphrase?: string): PrivateKey {
-  const bytes = typeof key === 'string' ? key : Buffer.from(key.buffer, key.byteOffset, key.byteLength);
+  const bytes = typeof key === 'string' ? key : Buffer.from(key.buffer, key.byteOffset, key.length);
   const parsed = load().ssh2.utils.parseKey(bytes, passphrase);
   const one = Array.isArray(parsed) ? parsed[0] : parsed;
   if (one instanceof Error || one === undefined) {

@@ -196,10 +196,10 @@ export class SshLink implements Transport, PacketsOwner {
   writeOut(bytes: Uint8Array): void {
     const out = this.#out;
     const last = out[out.length - 1];
-    const end = last === undefined ? -1 : last.byteOffset + last.byteLength;
+    const end = last === undefined ? -1 : last.byteOffset + last.length;
     // Packets that lie one behind the other are one piece for the socket.
     if (last !== undefined && last.buffer === bytes.buffer && end === bytes.byteOffset) {
-      out[out.length - 1] = new Uint8Array(last.buffer, last.byteOffset, last.byteLength + bytes.byteLength);
+      out[out.length - 1] = new Uint8Array(last.buffer, last.byteOffset, last.length + bytes.length);
     } else out.push(bytes);
     if (this.#shipping || this.#outDue) return;
     this.#outDue = true;
@@ -303,7 +303,7 @@ export class SshLink implements Transport, PacketsOwner {
       if (this.#owner?.isOver()) this.#handlers?.onData(chunk);
       return;
     }
-    const bytes = chunk.byteLength;
+    const bytes = chunk.length;
     if (!this.#loggedIn || this.#peerKeying) {
       this.#unkeyedBytes += bytes;
       const { loginBytes, receiveBudgetBytes } = this.#limits;
@@ -349,12 +349,12 @@ export class SshLink implements Transport, PacketsOwner {
       this.#keyedBytes += left;
       this.#keyedPackets++;
       while (left > 0) {
-        const here = Math.min(left, piece.byteLength - at);
+        const here = Math.min(left, piece.length - at);
         copy(piece, at, here, packet, to);
         to += here;
         at += here;
         left -= here;
-        if (at < piece.byteLength) continue;
+        if (at < piece.length) continue;
         index++;
         at = 0;
         piece = pieces[index] as Uint8Array;
@@ -438,5 +438,5 @@ export class SshLink implements Transport, PacketsOwner {
 function copy(from: Uint8Array, at: number, bytes: number, target: Uint8Array, to: number): void {
   // Below this, the call of `set` costs more than the loop.
   if (bytes <= 64) for (let i = 0; i < bytes; i++) target[to + i] = from[at + i] as number;
-  else target.set(bytes === from.byteLength ? from : from.subarray(at, at + bytes), to);
+  else target.set(bytes === from.length ? from : from.subarray(at, at + bytes), to);
 }

@@ -190,7 +190,7 @@ function describeHost({ algorithm, fingerprint }: SshHostKey): string {
 }
 
 function describeKey(bytes: Uint8Array): SshHostKey {
-  const length = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength).getUint32(0);
+  const length = new DataView(bytes.buffer, bytes.byteOffset, bytes.length).getUint32(0);
   const hash = createHash('sha256').update(bytes).digest('base64').replace(/=+$/, '');
   return {
     algorithm: Buffer.from(bytes.subarray(4, 4 + length)).toString('latin1'),

@@ -43,7 +43,7 @@ export class PacketSlab {
     if (pad < 4) pad += blockBytes;
     const length = 1 + payload + pad;
     const total = 4 + length + tagBytes;
-    if (this.#at + total > this.#slab.byteLength) this.#next(total);
+    if (this.#at + total > this.#slab.length) this.#next(total);
     const packet = this.#slab.subarray(this.#at, this.#at + total);
     this.#at += total;
     packet[0] = length >>> 24;
@@ -76,7 +76,7 @@ export class PacketSlab {
 }
 
 function fillPadding(packet: Uint8Array, at: number, bytes: number): void {
-  if (paddingAt + bytes > padding.byteLength) {
+  if (paddingAt + bytes > padding.length) {
     padding = randomFillSync(new Uint8Array(paddingBytes));
     paddingAt = 0;
   }

@@ -73,10 +73,10 @@ export class SshReader implements SshHandler {
     const type = payload[0] as number;
     let id = 0;
     if (type === MSG_CHANNEL_OPEN) id = this.#nextRemoteId;
-    else if (type >= MSG_CHANNEL_OPEN_CONFIRMATION && payload.byteLength >= 5) {
+    else if (type >= MSG_CHANNEL_OPEN_CONFIRMATION && payload.length >= 5) {
       id = Math.max(0, this.#wire.channels.get(readUint32(payload, 1))?.id ?? 0);
     }
-    this.#wire.tell('in', type, id, payload.byteLength);
+    this.#wire.tell('in', type, id, payload.length);
   }
 
   // ------------------------------------------------------------------ opening
@@ -118,7 +118,7 @@ export class SshReader implements SshHandler {
       return;
     }
     const first = kind === 'stream' && !StreamError.is(flat) ? decodeFirst(data) : null;
-    const bytes = first?.bytes.byteLength ?? 0;
+    const bytes = first?.bytes.length ?? 0;
     if (bytes > MAX_FIRST_BYTES) {
       const what = `the peer sent ${bytes} bytes with the opening of a stream`;
       throw violation(`${what}, where ${MAX_FIRST_BYTES} are allowed`, 'flow-control');
@@ -141,9 +141,9 @@ export class SshReader implements SshHandler {
   /** What came with an opening, as if it had come behind it. */
   #received(channel: Channel, stream: CoreStream, { bytes, end }: FirstData): void {
     const { peer } = this.#session;
-    if (bytes.byteLength > 0) {
-      this.#wire.channels.lease(channel, bytes.byteLength);
-      peer.sent(stream, bytes.byteLength);
+    if (bytes.length > 0) {
+      this.#wire.channels.lease(channel, bytes.length);
+      peer.sent(stream, bytes.length);
       peer.data(stream, bytes);
     }
     if (!end) return;
@@ -277,13 +277,13 @@ export class SshReader implements SshHandler {
     if (session !== null && channel.origin === 'local' && type === EXTENDED_STDERR) session.received(chunk);
     else {
       this.#session.peer.fault('useless');
-      this.sessions.released(stream, chunk.byteLength);
+      this.sessions.released(stream, chunk.length);
     }
   }
 
   /** Counts data against the window. Null if nobody is there any more to take it. */
   #receiving(channel: Channel, chunk: Uint8Array): CoreStream | null {
-    const bytes = chunk.byteLength;
+    const bytes = chunk.length;
     const { stream, session } = channel;
     if (bytes > MAX_DATA_BYTES)
       throw violation(`the peer sent ${bytes} bytes where ${MAX_DATA_BYTES} are allowed`);

@@ -182,7 +182,7 @@ export class Packets implements SocketOwner {
 
   #read(bytes: Uint8Array): void {
     if (this.#over) return;
-    const chunk = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    const chunk = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
     this.#parse(() => this.#wire.emit('data', chunk));
   }
 
@@ -190,7 +190,7 @@ export class Packets implements SocketOwner {
   #decrypt(bytes: Uint8Array): void {
     if (this.#over) return;
     try {
-      this.#parse(() => this.#protocol?.parse(bytes, 0, bytes.byteLength));
+      this.#parse(() => this.#protocol?.parse(bytes, 0, bytes.length));
     } catch (error) {
       this.#failed(error as Error);
     }
@@ -400,7 +400,7 @@ export class Packets implements SocketOwner {
       return undefined;
     }
     if (type === MSG_DISCONNECT) this.#hungUp = true;
-    if (!this.#loggedIn || payload.byteLength === 0) return onPayload(payload);
+    if (!this.#loggedIn || payload.length === 0) return onPayload(payload);
     if (type === MSG_DISCONNECT) {
       this.#owner.message(plain(payload));
       return undefined;
@@ -410,9 +410,9 @@ export class Packets implements SocketOwner {
       this.#owner.peerKeying();
     } else if (!handled.has(type)) {
       this.#unimplemented();
-      this.#owner.idleMessage(payload.byteLength);
+      this.#owner.idleMessage(payload.length);
       return undefined;
-    } else if (idle.has(type)) this.#owner.idleMessage(payload.byteLength);
+    } else if (idle.has(type)) this.#owner.idleMessage(payload.length);
     else if (type === MSG_USERAUTH_SUCCESS) return undefined;
     return onPayload(payload);
   }
@@ -432,7 +432,7 @@ export class Packets implements SocketOwner {
       'ssh-ed25519,ecdsa-sha2-nistp256,ecdsa-sha2-nistp384,ecdsa-sha2-nistp521,rsa-sha2-512,rsa-sha2-256';
     const payload = encodeMessage(MSG_EXT_INFO, 1, 'server-sig-algs', list);
     const { write } = protocol._packetRW;
-    const packet = write.alloc(payload.byteLength);
+    const packet = write.alloc(payload.length);
     packet.set(payload, write.allocStart);
     protocol._cipher.encrypt(write.finalize(packet));
   }
@@ -494,5 +494,5 @@ function explained(error: Error & { level?: string; code?: unknown }): SshError 
 
 /** Without Node's subclass: its methods differ, and its views are slower. */
 function plain(payload: Uint8Array): Uint8Array {
-  return new Uint8Array(payload.buffer, payload.byteOffset, payload.byteLength);
+  return new Uint8Array(payload.buffer, payload.byteOffset, payload.length);
 }

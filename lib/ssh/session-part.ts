@@ -85,7 +85,7 @@ class SideInbox extends PacedQueue<Uint8Array> {
       return;
     }
     this.#keep(chunk);
-    this.#host.released(chunk.byteLength);
+    this.#host.released(chunk.length);
   }
 
   override end(): void {
@@ -103,7 +103,7 @@ class SideInbox extends PacedQueue<Uint8Array> {
 
   protected override released(chunk: Uint8Array): void {
     if (chunk === this.#credited) this.#credited = null;
-    else this.#host.released(chunk.byteLength);
+    else this.#host.released(chunk.length);
   }
 
   /** Nobody wants what is here. */
@@ -119,10 +119,10 @@ class SideInbox extends PacedQueue<Uint8Array> {
 
   #keep(chunk: Uint8Array): void {
     const room = this.#isCut ? 0 : this.#mostBytes - this.#keptBytes;
-    const bytes = Math.min(room, chunk.byteLength);
-    this.#isCut = bytes < chunk.byteLength;
+    const bytes = Math.min(room, chunk.length);
+    this.#isCut = bytes < chunk.length;
     const end = this.#keptBytes + bytes;
-    if (end > this.#kept.byteLength) {
+    if (end > this.#kept.length) {
       const larger = new Uint8Array(Math.min(this.#mostBytes, Math.max(firstKeptBytes, 2 * end)));
       larger.set(this.#kept.subarray(0, this.#keptBytes));
       this.#kept = larger;
@@ -208,9 +208,9 @@ export class SessionPart implements SshSession {
       throw new TypeError('only the server of a session writes its standard error');
     if (stream.answer === 'none') stream.accept();
     const { outbox } = stream;
-    for (let at = 0; at < bytes.byteLength; ) {
+    for (let at = 0; at < bytes.length; ) {
       if (outbox.refusal !== undefined) throw outbox.refusal;
-      const room = Math.min(outbox.window - outbox.queued, outbox.maxDataBytes, bytes.byteLength - at);
+      const room = Math.min(outbox.window - outbox.queued, outbox.maxDataBytes, bytes.length - at);
       if (stream.answer !== 'written' || room <= 0 || !outbox.hasRoom(1)) {
         await (roomFor(outbox, 1) ?? new Promise<void>((resolve) => setImmediate(resolve)));
         continue;

@@ -29,9 +29,9 @@ export class WholePackets {
   push(chunk: Uint8Array): void {
     const begun = this.#begun;
     if (begun === null) this.#cut(chunk);
-    else if (begun.buffer === chunk.buffer && begun.byteOffset + begun.byteLength === chunk.byteOffset) {
+    else if (begun.buffer === chunk.buffer && begun.byteOffset + begun.length === chunk.byteOffset) {
       this.#begun = null;
-      this.#cut(new Uint8Array(begun.buffer, begun.byteOffset, begun.byteLength + chunk.byteLength));
+      this.#cut(new Uint8Array(begun.buffer, begun.byteOffset, begun.length + chunk.length));
     } else this.#cutApart(begun, chunk);
   }
 
@@ -44,7 +44,7 @@ export class WholePackets {
   }
 
   #cut(bytes: Uint8Array): void {
-    const end = bytes.byteLength;
+    const end = bytes.length;
     let at = this.#left;
     while (at + lengthBytes <= end) {
       const length = readUint32(bytes, at);
@@ -60,16 +60,16 @@ export class WholePackets {
 
   /** The packet can no longer be had in one piece. */
   #cutApart(begun: Uint8Array, chunk: Uint8Array): void {
-    if (begun.byteLength < lengthBytes) {
+    if (begun.length < lengthBytes) {
       // Its length is not known yet: a copy of so little is cheap.
-      const joined = new Uint8Array(begun.byteLength + chunk.byteLength);
+      const joined = new Uint8Array(begun.length + chunk.length);
       joined.set(begun);
-      joined.set(chunk, begun.byteLength);
+      joined.set(chunk, begun.length);
       this.#begun = null;
       this.#cut(joined);
       return;
     }
-    const left = lengthBytes + readUint32(begun, 0) + tagBytes - begun.byteLength;
+    const left = lengthBytes + readUint32(begun, 0) + tagBytes - begun.length;
     this.flush();
     this.#left = left;
     this.#cut(chunk);

@@ -118,12 +118,12 @@ export class SshWire implements Wire {
   receive(chunk: Uint8Array): number {
     if (this.#session.frames !== null) this.#reader.tell(chunk);
     readMessage(chunk, this.#reader);
-    return chunk.byteLength;
+    return chunk.length;
   }
 
   headerBytes(headers: StreamHeaders): number {
     let bytes = 4;
-    for (const [name, value] of headers) bytes += 8 + name.length + utf8.encode(value).byteLength;
+    for (const [name, value] of headers) bytes += 8 + name.length + utf8.encode(value).length;
     return bytes;
   }
 

@@ -82,7 +82,7 @@ class DuplexTransport implements Transport {
     this.#handlers = handlers;
     const head = this.#head;
     this.#head = undefined;
-    const hasHead = head !== undefined && head.byteLength > 0;
+    const hasHead = head !== undefined && head.length > 0;
     if (duplex.readableEnded) this.#source = Readable.from(hasHead ? [head] : []);
     else if (hasHead) duplex.unshift(head);
     const source = this.#source;
@@ -162,5 +162,5 @@ function addressOf(host: string | undefined, port: number | undefined): string |
 
 /** The bytes without Node's subclass: its methods differ, and its views are slower. */
 function plain(chunk: Buffer): Uint8Array {
-  return new Uint8Array(chunk.buffer, chunk.byteOffset, chunk.byteLength);
+  return new Uint8Array(chunk.buffer, chunk.byteOffset, chunk.length);
 }

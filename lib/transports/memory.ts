@@ -50,7 +50,7 @@ class MemoryTransport implements Transport {
     for (const chunk of chunks) {
       // Each end may do what it likes with its bytes, as on any other transport.
       peer.#incoming.push(chunk.slice());
-      peer.#incomingBytes += chunk.byteLength;
+      peer.#incomingBytes += chunk.length;
     }
     peer.#schedule();
     this.#needsDrain = peer.#incomingBytes >= highWaterBytes;
@@ -112,8 +112,8 @@ class MemoryTransport implements Transport {
     while (left > 0 && !this.#paused && !this.#closed) {
       const chunk = this.#incoming.shift();
       if (chunk === undefined) break;
-      left -= chunk.byteLength;
-      this.#incomingBytes -= chunk.byteLength;
+      left -= chunk.length;
+      this.#incomingBytes -= chunk.length;
       this.#handlers?.onData(chunk);
     }
     if (this.#incomingBytes < highWaterBytes / 2) this.peer.#drained();

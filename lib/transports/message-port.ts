@@ -95,12 +95,12 @@ class MessagePortTransport implements Transport {
   write(chunks: readonly Uint8Array[]): boolean {
     if (this.#weEnded || this.#isOver) return false;
     let bytes = 0;
-    for (const chunk of chunks) bytes += chunk.byteLength;
+    for (const chunk of chunks) bytes += chunk.length;
     const all = new Uint8Array(bytes);
     let at = 0;
     for (const chunk of chunks) {
       all.set(chunk, at);
-      at += chunk.byteLength;
+      at += chunk.length;
     }
     this.#post(all.buffer, [all.buffer]);
     this.#onWay += bytes;
@@ -154,7 +154,7 @@ class MessagePortTransport implements Transport {
       return;
     }
     this.#waiting.push(chunk);
-    this.#waitingBytes += chunk?.byteLength ?? 0;
+    this.#waitingBytes += chunk?.length ?? 0;
     const { length } = this.#waiting;
     if (this.#waitingBytes <= mostWaitingBytes && length <= mostWaitingMessages) return;
     const amount = `${this.#waitingBytes} bytes in ${length} messages`;
@@ -165,7 +165,7 @@ class MessagePortTransport implements Transport {
     let count = 0;
     while (count < this.#waiting.length && !this.#paused && !this.#isOver) {
       const chunk = this.#waiting[count++] as Uint8Array | null;
-      this.#waitingBytes -= chunk?.byteLength ?? 0;
+      this.#waitingBytes -= chunk?.length ?? 0;
       this.#take(chunk);
     }
     this.#waiting.splice(0, count);
@@ -181,7 +181,7 @@ class MessagePortTransport implements Transport {
       return;
     }
     handlers.onData(chunk);
-    this.#taken += chunk.byteLength;
+    this.#taken += chunk.length;
     if (this.#taken < tellBytes || this.#isOver) return;
     this.#post(this.#taken);
     this.#taken = 0;

@@ -32,7 +32,7 @@ export function recognise(
       const answers = protocols.map((protocol) => protocol.recognises?.(head) ?? undefined);
       const found = answers.indexOf(true);
       if (found >= 0) settle(protocols[found] as Protocol);
-      else if (head.byteLength > mostHeadBytes || answers.every((answer) => answer === false)) settle(null);
+      else if (head.length > mostHeadBytes || answers.every((answer) => answer === false)) settle(null);
     };
     socket.on('error', nothing);
     socket.on('readable', look);

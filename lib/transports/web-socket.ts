@@ -227,7 +227,7 @@ class WebSocketTransport implements Transport {
       this.#giveUp(new Error(message), message);
       return;
     }
-    if (chunk.byteLength === 0) return;
+    if (chunk.length === 0) return;
     if (this.#mustWait()) this.#keep(chunk);
     else this.#handlers?.onData(chunk);
     // Timers are slow in pages that nobody sees; messages are not.
@@ -240,7 +240,7 @@ class WebSocketTransport implements Transport {
 
   #keep(chunk: Uint8Array): void {
     this.#waiting.push(chunk);
-    this.#waitingBytes += chunk.byteLength + messageBytes;
+    this.#waitingBytes += chunk.length + messageBytes;
     if (this.#waitingBytes <= this.#maxWaitingBytes) return;
     const message = `more than ${this.#maxWaitingBytes} bytes came while nobody could read them`;
     this.#giveUp(new Error(message), message);
@@ -258,7 +258,7 @@ class WebSocketTransport implements Transport {
     let chunks = 0;
     while (chunks < this.#waiting.length && !this.#paused && !this.#isOver) {
       const chunk = this.#waiting[chunks++] as Uint8Array;
-      this.#waitingBytes -= chunk.byteLength + messageBytes;
+      this.#waitingBytes -= chunk.length + messageBytes;
       handlers.onData(chunk);
     }
     this.#waiting.splice(0, chunks);

@@ -80,7 +80,7 @@ export class LimitedStream extends ForwardingStream {
       let isOver = false;
       const subscription = this.inner.data$.subscribe({
         next: (chunk) => {
-          const ms = this.#in.charge(chunk.byteLength);
+          const ms = this.#in.charge(chunk.length);
           if (ms < 0) {
             isOver = true;
             subscription.unsubscribe();
@@ -127,7 +127,7 @@ export class LimitedStream extends ForwardingStream {
   async #read(signal: AbortSignal | undefined): Promise<Uint8Array | null> {
     if (this.#exceeded !== null) return this.#exceeded;
     const chunk = await this.inner.read(signal === undefined ? {} : { signal });
-    const ms = chunk === null ? 0 : this.#in.charge(chunk.byteLength);
+    const ms = chunk === null ? 0 : this.#in.charge(chunk.length);
     if (ms < 0) return this.#exceed();
     if (ms > 0) this.#pause(ms);
     return chunk;
@@ -223,7 +223,7 @@ export class LimitedStream extends ForwardingStream {
   }
 
   override write(chunk: Chunk): Promise<void> {
-    const ms = this.#charge(toBytes(chunk).byteLength);
+    const ms = this.#charge(toBytes(chunk).length);
     const written = this.#watched(this.inner.write(chunk));
     if (ms <= 0) return written;
     return handled(written.then(() => new Promise((resolve) => this.#wait('sending', ms, resolve))));
@@ -256,7 +256,7 @@ export class LimitedStream extends ForwardingStream {
   override next(chunk: Chunk): void {
     let ms = 0;
     try {
-      ms = this.#charge(toBytes(chunk).byteLength);
+      ms = this.#charge(toBytes(chunk).length);
     } catch {
       // No chunk at all: the stream says so itself.
     }

@@ -35,7 +35,7 @@ interface Puller {
 type Result = { done?: boolean | undefined; value?: Chunk | Chunk[] | undefined };
 
 function* piecesOf(bytes: Uint8Array): Iterable<Uint8Array> {
-  for (let at = 0; at < bytes.byteLength; at += pieceBytes) yield bytes.subarray(at, at + pieceBytes);
+  for (let at = 0; at < bytes.length; at += pieceBytes) yield bytes.subarray(at, at + pieceBytes);
 }
 
 function readerOf(stream: ReadableStream<Chunk>): Puller {
@@ -48,7 +48,7 @@ function readerOf(stream: ReadableStream<Chunk>): Puller {
 
 function sizeOf(value: Chunk | Chunk[]): number {
   if (Array.isArray(value)) return value.reduce((sum, chunk) => sum + sizeOf(chunk), 0);
-  return typeof value === 'string' ? toBytes(value).byteLength : value.byteLength;
+  return typeof value === 'string' ? toBytes(value).length : value.length;
 }
 
 function pull(source: Puller, pacer: Pacer): AsyncIterable<Chunk | Chunk[]> {

@@ -101,10 +101,10 @@ export class SpanStream implements Stream, Recorder {
   record(bytes: Uint8Array): void {
     if (this.#isSettled || this.#kept === null || this.#hasEnded()) return;
     const at = this.#keptBytes;
-    this.#keptBytes += bytes.byteLength;
+    this.#keptBytes += bytes.length;
     if (this.#keptBytes > replayBytes) this.#kept = null;
     else {
-      if (this.#keptBytes > this.#kept.byteLength) this.#kept = widened(this.#kept, this.#keptBytes);
+      if (this.#keptBytes > this.#kept.length) this.#kept = widened(this.#kept, this.#keptBytes);
       // The caller's memory is the caller's again once a write has resolved.
       this.#kept.set(bytes, at);
     }
@@ -136,7 +136,7 @@ export class SpanStream implements Stream, Recorder {
   }
 
   #replay(inner: Stream, kept: Uint8Array): void {
-    const writes = kept.byteLength > 0 ? [inner.write(kept)] : [];
+    const writes = kept.length > 0 ? [inner.write(kept)] : [];
     if (this.#stopped !== null) inner.stop(this.#stopped.code);
     let end = this.#end;
     const whole = [...this.#sendings].filter(({ source }) => source.isExhausted);
@@ -437,7 +437,7 @@ export class SpanStream implements Stream, Recorder {
 
 /** `bytes` with room for `most`, and for as much again as they have: small pieces are not to be copied each time. */
 function widened(bytes: Uint8Array, most: number): Uint8Array {
-  const wider = new Uint8Array(Math.min(Math.max(most, 2 * bytes.byteLength), replayBytes));
+  const wider = new Uint8Array(Math.min(Math.max(most, 2 * bytes.length), replayBytes));
   wider.set(bytes);
   return wider;
 }

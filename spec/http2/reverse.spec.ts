@@ -41,7 +41,7 @@ function cutCarrier(provider: Provider): void {
 }
 
 /** For the whole handshake too, which takes its time where the code is cold. */
-const short: Partial<Limits> = { handshakeMs: 600 };
+const short: Partial<Limits> = { handshakeMs: 1500 };
 
 async function close(...providers: Provider[]): Promise<void> {
   await Promise.all(providers.map((provider) => provider.close()));
