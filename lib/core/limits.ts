@@ -146,14 +146,14 @@ export const defaultLimits: LimitValues = {
 /** The least and the most that a limit can be. */
 export type LimitBounds = Partial<Record<keyof LimitValues, readonly [number, number]>>;
 
-const upTo31Bits = [0, 2 ** 31 - 1] as const;
+const from1To31Bits = [1, 2 ** 31 - 1] as const;
 
-/** What wires can say whose numbers have 31 bits. */
+/** What wires can say whose numbers have 31 bits; and with 0 of these nothing would ever move either. */
 export const bounds31: LimitBounds = {
-  windowBytes: upTo31Bits,
-  maxWindowBytes: upTo31Bits,
-  receiveBudgetBytes: upTo31Bits,
-  maxStreamId: upTo31Bits,
+  windowBytes: from1To31Bits,
+  maxWindowBytes: from1To31Bits,
+  receiveBudgetBytes: from1To31Bits,
+  maxStreamId: from1To31Bits,
 };
 
 const atLeast1 = [1, Number.POSITIVE_INFINITY] as const;
@@ -161,8 +161,10 @@ const atLeast1 = [1, Number.POSITIVE_INFINITY] as const;
 /** Without any of these nothing would ever move. */
 const movingBounds: LimitBounds = {
   sendQuantumBytes: atLeast1,
+  receiveBudgetBytes: atLeast1,
   streamQueueBytes: atLeast1,
   queueBytes: atLeast1,
+  backlog: atLeast1,
   maxFramesPerTurn: atLeast1,
 };
 

@@ -106,6 +106,8 @@ describe('limits', () => {
     ['maxFramesPerTurn', 0],
     ['streamQueueBytes', 0],
     ['queueBytes', 0],
+    ['receiveBudgetBytes', 0],
+    ['backlog', 0],
   ])('are whole, and large enough for anything to move: not %s of %d', (name, value) => {
     expect(() => withLimits(defaultLimits, { [name]: value })).toThrow(RangeError);
   });
@@ -130,6 +132,13 @@ describe('limits', () => {
   ])('stay within what the wire can say: %s of %d', (name, value) => {
     expect(() => framer(memoryPair()[0], { limits: { [name]: value } }).abort()).toThrow(RangeError);
   });
+
+  it.each(['windowBytes', 'maxWindowBytes', 'receiveBudgetBytes', 'maxStreamId'])(
+    'let a connection move: not %s of 0',
+    (name) => {
+      expect(() => framer(memoryPair()[0], { limits: { [name]: 0 } }).abort()).toThrow(RangeError);
+    },
+  );
 
   it('may be 0, or for times Infinity', () => {
     const none = { maxStreams: 0, idleMs: Number.POSITIVE_INFINITY };

@@ -375,7 +375,7 @@ describe('first data', () => {
   });
 
   it('that one connection refused goes to another', async () => {
-    const first = pair({ backlog: 0 });
+    const first = pair({ maxStreams: 0 });
     const second = pair();
     const whole = span([first.client, second.client], { pick: 'primary' });
     ends.push(whole);

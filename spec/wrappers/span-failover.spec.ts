@@ -13,7 +13,7 @@ afterEach(async () => {
 
 /** A span over a connection that refuses, and one that takes streams. */
 function failingOver(): { whole: Span; taking: Provider; refusing: Provider } {
-  pairs = [two({ backlog: 0, handshakeMs: 0 }), two()];
+  pairs = [two({ maxStreams: 0, handshakeMs: 0 }), two()];
   const [first, second] = pairs as [Two, Two];
   const whole = span([first.client, second.client], { pick: 'primary' });
   return { whole, taking: second.server, refusing: first.client };
@@ -41,7 +41,7 @@ describe('span: a stream that goes elsewhere', () => {
     ['from one that has ended', (stream: Stream, signal: AbortSignal) => stream.send(of(large), { signal })],
   ])('is reset by the signal of what was sent: %s', async (_how, send) => {
     const limits = { windowBytes: 1024, maxWindowBytes: 1024 };
-    pairs = [two({ ...limits, backlog: 0, handshakeMs: 0 }), two(limits)];
+    pairs = [two({ ...limits, maxStreams: 0, handshakeMs: 0 }), two(limits)];
     const whole = span(
       pairs.map(({ client }) => client),
       { pick: 'primary' },

@@ -6,7 +6,7 @@ import { echo, finish, next, type Two, textOf, two } from './ends.js';
 
 /** Connections whose servers take no stream: each is refused as unprocessed. */
 function refusing(): Two {
-  return two({ backlog: 0, handshakeMs: 0 });
+  return two({ maxStreams: 0, handshakeMs: 0 });
 }
 
 async function failureOf(promise: Promise<unknown>): Promise<StreamError> {
