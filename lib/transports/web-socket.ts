@@ -107,7 +107,9 @@ class WebSocketTransport implements Transport {
     const { url } = socket;
     if (url) {
       this.remote = url;
-      this.authority = new URL(url).host;
+      const { host } = new URL(url);
+      // A unix socket has none.
+      if (host !== '') this.authority = host;
       if (url.startsWith('wss:')) this.secure = true;
     }
     socket.binaryType = 'arraybuffer';

@@ -87,6 +87,10 @@ describe('fromWebSocket()', () => {
     socket.url = 'ws://example.com/';
     expect(fromWebSocket(socket).secure).toBeUndefined();
     expect(fromWebSocket(new ScriptedSocket()).remote).toBeUndefined();
+    // An address of npm's `ws`.
+    socket.url = 'ws+unix:/run/streams.sock:/path';
+    expect(fromWebSocket(socket).remote).toBe(socket.url);
+    expect(fromWebSocket(socket).authority).toBeUndefined();
   });
 
   describe('writing', () => {
