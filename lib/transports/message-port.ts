@@ -56,6 +56,10 @@ function isClosed(port: MessagePortLike): boolean {
   return !isOpen;
 }
 
+function goneError(): Error {
+  return new Error('the other end of the port is gone');
+}
+
 class MessagePortTransport implements Transport {
   readonly #port: MessagePortLike;
   #handlers: Handlers | null = null;
@@ -72,6 +76,8 @@ class MessagePortTransport implements Transport {
   #peerEnded = false;
   /** The end has come, and is perhaps not yet delivered. */
   #isEndHeard = false;
+  /** The port is closed, and what came before is not yet delivered. */
+  #isGone = false;
   #isOver = false;
 
   constructor(port: MessagePortLike) {
@@ -87,13 +93,14 @@ class MessagePortTransport implements Transport {
     const port = this.#port;
     port.addEventListener('message', ({ data }) => this.#received(data));
     port.addEventListener('messageerror', () => this.#giveUp(new Error('a message could not be read')));
-    port.addEventListener('close', () => this.#over(new Error('the other end of the port is gone')));
+    port.addEventListener('close', () => this.#gone());
     port.start();
     if (isClosed(port)) this.#over(new Error('the port was closed before'));
   }
 
   write(chunks: readonly Uint8Array[]): boolean {
     if (this.#weEnded || this.#isOver) return false;
+    if (this.#isGone) return true;
     let bytes = 0;
     for (const chunk of chunks) bytes += chunk.length;
     const all = new Uint8Array(bytes);
@@ -178,6 +185,7 @@ class MessagePortTransport implements Transport {
       this.#peerEnded = true;
       handlers.onEnd();
       if (this.#weEnded) this.#over(undefined);
+      else if (this.#isGone) this.#over(goneError());
       return;
     }
     handlers.onData(chunk);
@@ -196,6 +204,12 @@ class MessagePortTransport implements Transport {
     if (!this.#blocked || this.#onWay > highWaterBytes / 2) return;
     this.#blocked = false;
     this.#handlers?.onDrain();
+  }
+
+  /** All that came before a good end is delivered first, unless somebody waits for room, which will not come. */
+  #gone(): void {
+    if (this.#isEndHeard && this.#waiting.length > 0 && !this.#blocked) this.#isGone = true;
+    else this.#over(goneError());
   }
 
   #giveUp(error: unknown): void {

@@ -102,6 +102,19 @@ describe('fromMessagePort()', () => {
     expect(far.told).toEqual([[1], [2], 'end']);
   });
 
+  it('delivers what came before both had ended once it goes on, and closes then', async () => {
+    far.transport.pause();
+    far.transport.end();
+    await until(() => near.told.length === 1);
+    near.transport.write([Uint8Array.of(1)]);
+    near.transport.end();
+    await new Promise((resolve) => setTimeout(resolve, 10));
+    expect([near.told, far.told]).toEqual([['end', 'close'], []]);
+    far.transport.resume();
+    await until(() => far.told.length === 3);
+    expect(far.told).toEqual([[1], 'end', 'close']);
+  });
+
   it('has half-closes, and closes when both ends have ended', async () => {
     near.transport.end();
     expect(near.transport.write([Uint8Array.of(1)])).toBe(false);
@@ -155,6 +168,51 @@ describe('fromMessagePort()', () => {
       expect(end.told).toEqual([new Error('the other end of the port is gone')]);
     });
 
+    describe('that is gone after its end', () => {
+      const gone = new Error('the other end of the port is gone');
+
+      async function endAndClose(): Promise<void> {
+        port.postMessage(new ArrayBuffer(1));
+        port.postMessage(null);
+        port.close();
+        await new Promise((resolve) => setTimeout(resolve, 10));
+      }
+
+      it('what it said is delivered to who was paused, whatever that writes', async () => {
+        end.transport.pause();
+        await endAndClose();
+        expect(end.told).toEqual([]);
+        expect(end.transport.write([new Uint8Array(256 * KiB)])).toBe(true);
+        end.transport.resume();
+        await until(() => end.told.length === 3);
+        expect(end.told).toEqual([[0], 'end', gone]);
+      });
+
+      it('or ends before it goes on', async () => {
+        end.transport.pause();
+        await endAndClose();
+        end.transport.end();
+        end.transport.resume();
+        await until(() => end.told.length === 3);
+        expect(end.told).toEqual([[0], 'end', 'close']);
+      });
+
+      it('who waits for room is told at once, since none will come', async () => {
+        end.transport.pause();
+        end.transport.write([new Uint8Array(256 * KiB)]);
+        await endAndClose();
+        expect(end.told).toEqual([gone]);
+      });
+
+      it('and destroy() needs nobody who reads', async () => {
+        end.transport.pause();
+        await endAndClose();
+        end.transport.destroy();
+        await until(() => end.told.length > 0);
+        expect(end.told).toEqual(['close']);
+      });
+    });
+
     it('what is posted beyond measure while nobody reads is given up on', async () => {
       end.transport.pause();
       for (let count = 0; count < 4; count++) port.postMessage(new ArrayBuffer(256 * KiB));
@@ -183,6 +241,40 @@ describe('fromMessagePort()', () => {
       expect(end.told).toEqual([new Error('the other end of the port posts after its end')]);
     });
   });
+});
+
+it('a provider reads all of a peer that was gone right behind its end', async () => {
+  const { port1, port2 } = new MessageChannel();
+  const near = fromMessagePort(port1);
+  const end = near.end.bind(near);
+  near.end = () => {
+    end();
+    port1.close();
+  };
+  const client = trackProvider(framer(near, { role: 'client' }));
+  const server = trackProvider(
+    framer(fromMessagePort(port2), { role: 'server', limits: { maxFramesPerTurn: 4 } }),
+  );
+  const there: Promise<number>[] = [];
+  server.accept$.subscribe({
+    next: (stream) => {
+      void stream.end();
+      there.push(
+        (async () => {
+          let bytes = 0;
+          for await (const chunk of stream) bytes += chunk.byteLength;
+          return bytes;
+        })(),
+      );
+    },
+    error: () => {},
+  });
+  const streams = Array.from({ length: 20 }, () => client.newStream());
+  for (const stream of streams) for await (const _ of stream) throw new Error('nothing is answered');
+  for (const stream of streams) void stream.send(new Uint8Array(2000));
+  await client.close();
+  expect(await Promise.all(there)).toEqual(streams.map(() => 2000));
+  await server.closed;
 });
 
 describe('a thread at the other end', () => {
