@@ -6,3 +6,9 @@ export function findBeneath<K extends object, V>(known: WeakMap<K, V>, outer: K)
   }
   return undefined;
 }
+
+/** What all operators around a stream have inside in the end. */
+export function innermost<T extends object>(outer: T): T {
+  const { inner } = outer as { readonly inner?: T | null };
+  return inner ? innermost(inner) : outer;
+}

@@ -8,13 +8,13 @@ import type {
   Stream,
   StreamHeaders,
 } from '../api.js';
+import { innermost } from '../core/beneath.js';
 import { toHeaders } from '../core/headers.js';
 import { handled, isThenable } from '../core/promises.js';
 import type { CoreStream } from '../core/stream.js';
 import { isLocalOver, isOver } from '../core/stream-state.js';
 import { AcceptQueue } from './accept-queue.js';
 import { ForwardingProvider } from './forwarding-provider.js';
-import { ForwardingStream } from './forwarding-stream.js';
 import { StreamsView } from './streams-view.js';
 
 export interface InterceptHooks {
@@ -171,10 +171,6 @@ function totalOf({ state, stats, inbox, outbox }: Stream & Partial<CoreStream>):
   const ends = isLocalOver(state) || outbox?.wantsEnd === true;
   const users = [inbox?.hasReader === true, ends].filter(Boolean).length + (outbox?.onFail.size ?? 0);
   return stats.bytesOut + stats.queuedOut + users;
-}
-
-function innermost(stream: Stream): Stream {
-  return stream instanceof ForwardingStream ? innermost(stream.inner) : stream;
 }
 
 /** Refuses a stream that its hook did not want, and did not take to itself; resets it where it was accepted before. */

@@ -1,4 +1,5 @@
 import type { Provider, ProviderOperator, Stream, StreamHeaders } from '../api.js';
+import { innermost } from '../core/beneath.js';
 import { type Clock, longestTimerMs, systemClock } from '../core/clock.js';
 import { StreamError } from '../core/errors.js';
 import { FailedStream } from './failed-stream.js';
@@ -48,6 +49,13 @@ interface Idle {
   since: number;
 }
 
+/** How often each stream, by what is innermost, waits for a rate: of whichever limits there are around it. */
+const waitsOf: WeakMap<Stream, number> = new WeakMap();
+
+function countWaits(stream: Stream, more: number): void {
+  waitsOf.set(stream, (waitsOf.get(stream) ?? 0) + more);
+}
+
 /** No idle stream is noticed later than its time and this part of it. */
 const ticksPerIdleTime = 8;
 
@@ -61,8 +69,8 @@ class Limiter implements Waiting {
   readonly #idleMs: number;
   readonly #connection: { in: Meter | null; out: Meter | null };
   readonly #open: Map<Stream, Idle> = new Map();
-  /** What waits for its time, and on which stream. */
-  readonly #waits: Map<Wait, Stream> = new Map();
+  /** What waits for its time. */
+  readonly #waits: Set<Wait> = new Set();
   #cancelTick: (() => void) | null = null;
   #isOver = false;
 
@@ -114,13 +122,17 @@ class Limiter implements Waiting {
       task();
       return null;
     }
+    const waiting = innermost(stream);
     const end = (): void => {
       cancel();
-      if (this.#waits.delete(wait)) task();
+      if (!this.#waits.delete(wait)) return;
+      countWaits(waiting, -1);
+      task();
     };
     const cancel = this.#clock.after(Math.min(longestTimerMs, ms), end);
     const wait = { end };
-    this.#waits.set(wait, stream);
+    this.#waits.add(wait);
+    countWaits(waiting, 1);
     return wait;
   }
 
@@ -171,11 +183,11 @@ class Limiter implements Waiting {
 
   #resetIdle(idleMs: number): void {
     const now = this.#clock.now();
-    const held = new Set(this.#waits.values());
     for (const [stream, idle] of [...this.#open]) {
       const { bytesIn, bytesOut } = stream.stats;
       const moved = bytesIn + bytesOut;
-      if (moved !== idle.moved || held.has(stream)) Object.assign(idle, { moved, since: now });
+      const isWaiting = (waitsOf.get(innermost(stream)) ?? 0) > 0;
+      if (moved !== idle.moved || isWaiting) Object.assign(idle, { moved, since: now });
       else if (now - idle.since >= idleMs) {
         const message = `stream ${stream.id}: no byte has moved for ${idleMs} ms`;
         stream.reset('cancel', new StreamError('timeout', message, { streamId: stream.id }));
@@ -186,7 +198,7 @@ class Limiter implements Waiting {
   #finish(): void {
     this.#isOver = true;
     this.#cancelTick?.();
-    for (const wait of [...this.#waits.keys()]) wait.end();
+    for (const wait of [...this.#waits]) wait.end();
   }
 }
 

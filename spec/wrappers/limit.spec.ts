@@ -1,5 +1,5 @@
 import { of } from 'rxjs';
-import { limit, type Stream, StreamError } from 'rxmux';
+import { intercept, limit, type Stream, StreamError, span } from 'rxmux';
 import { Pace } from '../../lib/wrappers/pace.js';
 import { each, fate, turn, until } from '../conformance/wait.js';
 import { ManualClock } from '../support/manual-clock.js';
@@ -386,32 +386,40 @@ describe('limit', () => {
     await finish(client, server);
   });
 
-  it.each(['perStream', 'perConnection'] as const)(
-    'does not take for idle what waits for its rate, either way: %s',
-    async (scope) => {
-      const { client, server } = two();
-      const clock = new ManualClock();
-      const slow = client.pipe(limit({ [scope]: { rate: 1000 }, idleMs: 1000, clock }));
-      const stream = slow.newStream();
-      const there = await next(server);
-      const received = { here: 0, there: 0 };
-      const options = { end: false };
-      void stream.send(new Uint8Array(40_000), options).catch(() => {});
-      void there.send(new Uint8Array(40_000), options).catch(() => {});
-      stream.data$.subscribe({ next: (chunk) => (received.here += chunk.byteLength), error: () => {} });
-      there.data$.subscribe({ next: (chunk) => (received.there += chunk.byteLength), error: () => {} });
-      for (let passed = 0; passed < 100_000; passed += 500) {
-        await turn();
-        clock.pass(500);
-        if (received.here + received.there === 80_000) break;
-      }
-      expect(received).toEqual({ here: 40_000, there: 40_000 });
-      expect(stream.state).toBe('open');
-      for (let passed = 0; passed < 50_000; passed += 500) clock.pass(500);
-      expect((await failureOf(stream.closed)).cause).toMatchObject({ code: 'timeout' });
-      await finish(client, server);
-    },
-  );
+  it.each(
+    (['perStream', 'perConnection'] as const).flatMap((scope) =>
+      (['one limit', 'above', 'beneath', 'above a span'] as const).map((where) => [scope, where] as const),
+    ),
+  )('does not take for idle what waits for its rate, either way: %s, %s', async (scope, where) => {
+    const { client, server } = two();
+    const clock = new ManualClock();
+    const paced = limit({ [scope]: { rate: 1000 }, clock });
+    const timed = limit({ idleMs: 1000, clock });
+    const slow = {
+      'one limit': () => client.pipe(limit({ [scope]: { rate: 1000 }, idleMs: 1000, clock })),
+      above: () => client.pipe(timed, paced),
+      beneath: () => client.pipe(paced, intercept({}), timed),
+      'above a span': () => span([client.pipe(timed)]).pipe(paced),
+    }[where]();
+    const stream = slow.newStream();
+    const there = await next(server);
+    const received = { here: 0, there: 0 };
+    const options = { end: false };
+    void stream.send(new Uint8Array(40_000), options).catch(() => {});
+    void there.send(new Uint8Array(40_000), options).catch(() => {});
+    stream.data$.subscribe({ next: (chunk) => (received.here += chunk.byteLength), error: () => {} });
+    there.data$.subscribe({ next: (chunk) => (received.there += chunk.byteLength), error: () => {} });
+    for (let passed = 0; passed < 100_000; passed += 500) {
+      await turn();
+      clock.pass(500);
+      if (received.here + received.there === 80_000) break;
+    }
+    expect(received).toEqual({ here: 40_000, there: 40_000 });
+    expect(stream.state).toBe('open');
+    for (let passed = 0; passed < 50_000; passed += 500) clock.pass(500);
+    expect((await failureOf(stream.closed)).cause).toMatchObject({ code: 'timeout' });
+    await finish(client, server);
+  });
 
   it.each([0, Number.POSITIVE_INFINITY, 1e12])(
     'waits for idle streams no longer than timers can: %d',
