@@ -1,5 +1,6 @@
 import type { Transport } from '../api.js';
 import { systemClock } from '../core/clock.js';
+import { checkLeast } from '../core/option.js';
 
 /** What is read of a WebSocket's events. */
 export interface WebSocketEvent {
@@ -75,6 +76,7 @@ export function fromWebSocket(socket: WebSocketLike, options: WebSocketOptions =
   if (typeof (socket as Partial<WebSocketLike> | null)?.addEventListener !== 'function') {
     throw new TypeError("fromWebSocket() needs a WebSocket: the platform's, or one of npm's ws");
   }
+  checkLeast('maxWaitingBytes', options.maxWaitingBytes, 0);
   return new WebSocketTransport(socket, options.maxWaitingBytes ?? mostWaitingBytes);
 }
 

@@ -2,6 +2,7 @@ import type { Provider, ProviderOperator, Stream, StreamHeaders } from '../api.j
 import { innermost } from '../core/beneath.js';
 import { type Clock, longestTimerMs, systemClock } from '../core/clock.js';
 import { StreamError } from '../core/errors.js';
+import { checkLeast } from '../core/option.js';
 import { FailedStream } from './failed-stream.js';
 import { InterceptedProvider } from './intercept.js';
 import { LimitedStream, type Meter, type Wait, type Waiting } from './limited-stream.js';
@@ -32,6 +33,9 @@ export interface LimitOptions {
  * the peer's mistakes. What is not limited costs nothing.
  */
 export function limit(options: LimitOptions): ProviderOperator {
+  const { streams, idleMs, perStream, perConnection } = options;
+  for (const [name, value] of Object.entries({ streams, idleMs })) checkLeast(name, value, 0);
+  for (const limits of [perStream, perConnection]) checkLeast('bytes', limits?.bytes, 0);
   return (provider) => {
     const limiter = new Limiter(provider, options);
     const hooks = {

@@ -2,6 +2,7 @@ import { Observable } from 'rxjs';
 import type { Provider } from '../api.js';
 import { type Clock, longestTimerMs, systemClock } from '../core/clock.js';
 import { StreamError } from '../core/errors.js';
+import { checkLeast } from '../core/option.js';
 
 export interface RedialOptions {
   /** How many to keep. Default 1. */
@@ -32,6 +33,10 @@ export function redial(
   dial: (signal: AbortSignal) => Promise<Provider>,
   options: RedialOptions = {},
 ): Observable<readonly Provider[]> {
+  const { connections, minDelayMs, maxDelayMs, stableMs } = options;
+  checkLeast('connections', connections, 1);
+  for (const [name, value] of Object.entries({ minDelayMs, maxDelayMs, stableMs }))
+    checkLeast(name, value, 0);
   return new Observable((subscriber) => {
     const live: (Provider | null)[] = Array.from({ length: options.connections ?? 1 }, () => null);
     const tell = (): void => subscriber.next(live.filter((provider) => provider !== null));

@@ -14,6 +14,7 @@ import type {
 import { systemClock } from '../core/clock.js';
 import { StreamError } from '../core/errors.js';
 import { toHeaders } from '../core/headers.js';
+import { checkLeast } from '../core/option.js';
 import { abortable, Deferred, handled, reject, rejected } from '../core/promises.js';
 import { AcceptQueue } from './accept-queue.js';
 import { FailedStream } from './failed-stream.js';
@@ -87,6 +88,7 @@ class SpanProvider implements Span {
 
   constructor(providers: readonly Provider[] | Observable<readonly Provider[]>, options: SpanOptions) {
     this.#pick = pickerOf(options.pick ?? 'round-robin');
+    checkLeast('retries', options.retries, 0);
     this.#retries = options.retries ?? 2;
     this.streams = new SpanStreams(
       () => this.#members.values(),

@@ -77,6 +77,8 @@ describe('fromWebSocket()', () => {
   it('says what it needs', () => {
     expect(() => fromWebSocket({} as WebSocketLike)).toThrow("needs a WebSocket: the platform's, or");
     expect(() => fromWebSocket(null as never)).toThrow(TypeError);
+    const maxWaitingBytes = Number.NaN;
+    expect(() => fromWebSocket(new ScriptedSocket(), { maxWaitingBytes })).toThrow(RangeError);
   });
 
   it('knows the peer by the address that was dialled', () => {

@@ -437,6 +437,14 @@ describe('limit', () => {
     },
   );
 
+  it.each([-1, Number.NaN, '7'])('takes no %p', (value) => {
+    const no = value as number;
+    expect(() => limit({ perStream: { bytes: no } })).toThrow(RangeError);
+    expect(() => limit({ perConnection: { bytes: no } })).toThrow(RangeError);
+    expect(() => limit({ streams: no })).toThrow(`streams is a number from 0 up, not ${value}`);
+    expect(() => limit({ idleMs: no })).toThrow(RangeError);
+  });
+
   it('counts a rate exactly, whatever the pieces', () => {
     const pace = new Pace(1000, 0);
     let now = 0;

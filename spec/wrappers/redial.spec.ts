@@ -25,6 +25,16 @@ const agent = `
 `;
 
 describe('redial', () => {
+  it.each([
+    { connections: 0 },
+    { connections: Number.NaN },
+    { minDelayMs: Number.NaN },
+    { maxDelayMs: -1 },
+    { stableMs: Number.NaN },
+  ])('takes no %p', (options) => {
+    expect(() => redial(() => Promise.reject(new Error('dialled')), options)).toThrow(RangeError);
+  });
+
   it('keeps so many connections, and replaces those that are lost or going away', async () => {
     const clock = new ManualClock();
     const made: Two[] = [];

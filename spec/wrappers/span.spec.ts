@@ -260,6 +260,8 @@ describe('span: a stream refused before its reply', () => {
     await roundTrip(more.newStream(), 'at the fourth');
     const none = span(providers, { pick: 'primary', retries: 0 });
     expect(await failureOf(none.newStream().reply)).toMatchObject({ retryable: true });
+    // Would be without end.
+    expect(() => span(providers, { retries: Number.NaN })).toThrow(RangeError);
   });
 
   it('is not retried if it was refused by the application', async () => {
