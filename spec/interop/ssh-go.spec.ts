@@ -22,6 +22,8 @@ interface GoPeer {
   readonly provider: Provider;
   /** What it says of the stream that it opened right behind its login. */
   readonly early: Promise<string>;
+  /** What it has read of a stream that it takes, and how that ended. */
+  took(): Promise<string>;
   open(play: string, count?: number, size?: number): Promise<string>;
   end(): Promise<void>;
 }
@@ -91,6 +93,7 @@ async function meet(
   return {
     provider,
     early: lines.next('early'),
+    took: () => lines.next('took'),
     open: (what, count = 1, size = 0) => {
       child.stdin.write(`open ${what} ${count} ${size}\n`);
       return lines.next('open');
@@ -219,6 +222,19 @@ describeWithPeer('SSH and Go’s x/crypto/ssh', [peers.go, crypto], () => {
       expect(await go.open('reset')).toBe('map[reset 1234:1]');
       expect(await go.open('leave')).toBe('map[left:1]');
       await works();
+    });
+
+    it('an upload that is cut is none that has ended', async () => {
+      await begin();
+      const whole = provider.newStream({ play: 'take' });
+      await whole.send('all of it');
+      expect(await go.took()).toBe('9 <nil>');
+      await whole.closed;
+      const cut = provider.newStream({ play: 'take' });
+      await cut.reply;
+      await cut.write('some of it');
+      provider.abort(new Error('the program ends'));
+      expect(await go.took()).toMatch(/^\d+ unexpected EOF$/);
     });
 
     it('a thousand channels at a time, from either side', async () => {

@@ -72,6 +72,7 @@ type Stream struct {
 	mutex   sync.Mutex
 	last    []Header
 	reset   *ResetError
+	ended   bool
 	closed  chan struct{}
 }
 
@@ -145,15 +146,21 @@ func (s *Stream) Trailers() []Header {
 	return s.last
 }
 
-// Read reads, and tells a reset from an end.
+// Read reads, and tells a reset, or a loss, from an end. A channel is closed only after both ends of it, or a reset: one
+// that is gone while our half is open was lost with its connection, or closed by Go without an end, and gives
+// io.ErrUnexpectedEOF. That is also said of data that is whole, if the channel was gone before its end was read. Once our
+// half has ended too, a loss cannot be told from a close, since x/crypto/ssh gives the same for both, and conn.Wait gives
+// the loss only after that: whoever must know it then looks for a length, or for trailers.
 func (s *Stream) Read(bytes []byte) (int, error) {
 	n, err := s.Channel.Read(bytes)
 	if err != io.EOF {
 		return n, err
 	}
 	// Requests come by another way than data: after a reset, the channel is closed before long.
+	gone := false
 	select {
 	case <-s.closed:
+		gone = true
 	case <-time.After(20 * time.Millisecond):
 	}
 	s.mutex.Lock()
@@ -161,7 +168,30 @@ func (s *Stream) Read(bytes []byte) (int, error) {
 	if s.reset != nil {
 		return n, s.reset
 	}
+	if gone && !s.ended {
+		return n, io.ErrUnexpectedEOF
+	}
 	return n, err
+}
+
+// CloseWrite half-closes.
+func (s *Stream) CloseWrite() error {
+	// Before it is sent: the other end may close the channel as soon as it has that.
+	had := s.setEnded(true)
+	err := s.Channel.CloseWrite()
+	if err != nil {
+		s.setEnded(had)
+	}
+	return err
+}
+
+// setEnded gives what it was before.
+func (s *Stream) setEnded(ended bool) bool {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	had := s.ended
+	s.ended = ended
+	return had
 }
 
 // End half-closes, with trailers if there are any.

@@ -118,9 +118,10 @@ func serve(opening ssh.NewChannel) {
 		stream.Reset(1234, "as agreed")
 	case "close":
 		stream.Close()
-	case "wait":
-		_, err := io.Copy(io.Discard, stream)
-		fmt.Println("waited", err)
+	case "take":
+		n, err := io.Copy(io.Discard, stream)
+		stream.End(nil)
+		fmt.Println("took", n, err)
 	}
 }
 
