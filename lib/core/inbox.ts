@@ -1,3 +1,4 @@
+import { copies } from './copies.js';
 import { StreamError } from './errors.js';
 import { PacedQueue } from './paced-queue.js';
 import { ReceiveWindow } from './window.js';
@@ -107,7 +108,7 @@ export class Inbox extends PacedQueue<Uint8Array> {
     // Of one whose memory is gone nothing is to be made.
     if (!chunk?.length || this.#block !== null) return;
     if (chunk.length <= joinBytes) this.last = this.#startBlock(chunk);
-    else if (isPinning(chunk)) this.last = chunk.slice();
+    else this.last = unpinned(chunk);
   }
 
   protected override enqueue(chunk: Uint8Array): void {
@@ -130,7 +131,7 @@ export class Inbox extends PacedQueue<Uint8Array> {
       this.last = block.subarray(0, last.length + length);
     } else if (length > joinBytes) {
       this.#block = null;
-      super.enqueue(isPinning(chunk) ? chunk.slice() : chunk);
+      super.enqueue(unpinned(chunk));
     } else super.enqueue(this.#startBlock(chunk));
   }
 
@@ -178,6 +179,9 @@ export class Inbox extends PacedQueue<Uint8Array> {
 }
 
 /** A waiting view must not keep a far larger piece of memory alive. */
-function isPinning(chunk: Uint8Array): boolean {
-  return chunk.length * 4 < chunk.buffer.byteLength;
+function unpinned(chunk: Uint8Array): Uint8Array {
+  const { length } = chunk;
+  if (length * 4 >= chunk.buffer.byteLength) return chunk;
+  copies.heard(length);
+  return chunk.slice();
 }

@@ -1,4 +1,5 @@
 import { getHeapSpaceStatistics } from 'node:v8';
+import { copies } from '../core/copies.js';
 
 /**
  * What it costs to receive into memory that is never used again, which would be the larger part of a receiver's CPU.
@@ -57,3 +58,4 @@ function keepFreed(): void {
 
 /** Of all connections together, for V8 and malloc are too. */
 export const receivedMemory: ReceivedMemory = new ReceivedMemory();
+copies.heard = (bytes) => receivedMemory.add(bytes);
