@@ -49,7 +49,7 @@ const everywhere = new Set(['0.0.0.0', '::']);
 export function dashboard(options: DashboardOptions = {}): Dashboard {
   const { port = 0, hosts = [], pingMs } = options;
   // To node:net no host is every one.
-  const host = canonical(options.host === '' ? '::' : (options.host ?? '127.0.0.1'));
+  const host = canonical((options.host ?? '127.0.0.1') || everyAddress());
   if (options.token !== undefined && /\p{Surrogate}/u.test(options.token)) {
     throw new TypeError('token has half of a pair of surrogates in it, which no address can have');
   }
@@ -85,6 +85,13 @@ function canonical(host: string): string {
   if (!URL.canParse(text)) return host;
   const { href, hostname } = new URL(text);
   return href === `http://${hostname}:1/` ? hostname.replace(/[[\]]/g, '') : host;
+}
+
+/** By IPv6, which takes IPv4 too, where the machine has it. */
+function everyAddress(): string {
+  return Object.values(networkInterfaces()).some((each) => each?.some(({ family }) => family === 'IPv6'))
+    ? '::'
+    : '0.0.0.0';
 }
 
 /** What one may call a server that listens there: never a name that somebody else could lead here. */

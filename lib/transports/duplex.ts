@@ -1,5 +1,6 @@
 import { type Duplex, Readable } from 'node:stream';
 import type { Transport } from '../api.js';
+import { describe } from '../core/bytes.js';
 import { receivedMemory } from './received-memory.js';
 import { isPlainSocket, readInPlace } from './zero-copy.js';
 
@@ -92,12 +93,18 @@ class DuplexTransport implements Transport {
     const inPlace =
       source === duplex && head === undefined && readInPlace(duplex, (chunk) => handlers.onData(chunk));
     if (!inPlace) {
-      source.on('data', (chunk: Buffer) => {
+      const take = (chunk: unknown): void => {
+        if (!ArrayBuffer.isView(chunk)) {
+          source.off('data', take);
+          duplex.destroy(new TypeError(`a Duplex of bytes gave ${describe(chunk)}`));
+          return;
+        }
         // The first part of memory that Node has read into.
         if (chunk.byteOffset === 0) receivedMemory.add(Math.min(chunk.buffer.byteLength, mostReadBytes));
         handlers.onData(plain(chunk));
         if (this.#error !== undefined) this.#leave();
-      });
+      };
+      source.on('data', take);
     }
     // A listener alone does not, where the owner has paused it.
     source.resume();
@@ -160,7 +167,7 @@ function addressOf(host: string | undefined, port: number | undefined): string |
   return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
 }
 
-/** The bytes without Node's subclass: its methods differ, and its views are slower. */
-function plain(chunk: Buffer): Uint8Array {
-  return new Uint8Array(chunk.buffer, chunk.byteOffset, chunk.length);
+/** The bytes without Node's subclass, whose methods differ and whose views are slower; of a DataView, or any other view, too. */
+function plain({ buffer, byteOffset, byteLength }: ArrayBufferView): Uint8Array {
+  return new Uint8Array(buffer, byteOffset, byteLength);
 }

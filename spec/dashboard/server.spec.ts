@@ -1,5 +1,6 @@
 import { request } from 'node:http';
 import { connect } from 'node:net';
+import os from 'node:os';
 import type { Protocol } from 'rxmux';
 import { type Dashboard, type DashboardOptions, dashboard } from 'rxmux/dashboard';
 import { http2 } from 'rxmux/http2';
@@ -203,6 +204,17 @@ describe('the dashboard as a server', () => {
     const address = await serve({ host, token: 'sesame' }).address;
     expect((await ask(address)).status).toBe(303);
     expect((await ask(new URL(address).href)).status).toBe(303);
+  });
+
+  it('needs no IPv6 to be at every address', async () => {
+    const [loopback] = (os.networkInterfaces().lo ?? []).filter(({ family }) => family === 'IPv4');
+    const interfaces = jest
+      .spyOn(os, 'networkInterfaces')
+      .mockReturnValue({ lo: loopback === undefined ? [] : [loopback] });
+    const address = await serve({ host: '', token: 'sesame' }).address;
+    interfaces.mockRestore();
+    expect(new URL(address).hostname).toBe('0.0.0.0');
+    expect((await ask(address)).status).toBe(303);
   });
 
   it('takes nothing for a host that only has one in it', async () => {

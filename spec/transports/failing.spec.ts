@@ -106,3 +106,31 @@ test('a record of TLS that was damaged on its way ends the connection at once, a
   between.close();
   await server.close();
 });
+
+describe('a Duplex in object mode', () => {
+  const given = (...values: unknown[]): unknown[] => {
+    const duplex = plainDuplex({ objectMode: true });
+    for (const value of values) duplex.push(value);
+    return listenTo(fromDuplex(duplex));
+  };
+
+  it('may give its bytes as any view', async () => {
+    const { buffer } = Uint8Array.of(1, 2, 3, 4, 5, 6);
+    const told = given(new DataView(buffer, 1, 2), new Uint16Array(buffer, 2, 2));
+    await turns();
+    expect(told).toEqual([
+      [2, 3],
+      [3, 4, 5, 6],
+    ]);
+  });
+
+  it.each([
+    ['text', 'string'],
+    [new ArrayBuffer(4), 'ArrayBuffer'],
+    [7, 'number'],
+  ])('that gives %p is closed with an error', async (value, name) => {
+    const told = given(Uint8Array.of(1), value, Uint8Array.of(2));
+    await turns();
+    expect(told).toEqual([[1], new TypeError(`a Duplex of bytes gave ${name}`)]);
+  });
+});
