@@ -382,7 +382,10 @@ export class SshWire implements Wire {
     this.send(streamId, MSG_GLOBAL_REQUEST, name, wantsReply, ...fields);
   }
 
-  /** Half-closes; both halves closed, the channel is. A session that we serve is over with its command. */
+  /**
+   * Half-closes; both halves closed, the channel is. A session that we serve is over with its command; one that is served to us
+   * is closed by its server, which may send the exit status behind its EOF (RFC 4254 §6.10).
+   */
   #end(channel: Channel, trailers: StreamHeaders | null): void {
     const served = channel.session !== null && channel.origin === 'remote';
     if (served) this.#reader.sessions.exits(channel, trailers);
@@ -392,7 +395,7 @@ export class SshWire implements Wire {
     channel.eofSent = true;
     this.send(channel.id, MSG_CHANNEL_EOF, channel.remote);
     if (served) this.#reader.sessions.exited(channel);
-    else if (channel.eofReceived || channel.closeReceived) this.close(channel);
+    else if (channel.closeReceived || (channel.eofReceived && channel.session === null)) this.close(channel);
   }
 
   #sendHeaders(channel: Channel, headers: StreamHeaders): void {

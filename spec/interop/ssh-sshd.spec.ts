@@ -74,6 +74,15 @@ describeWithPeer('SSH and OpenSSH’s sshd', [sshd, keygen], () => {
     expect(Buffer.concat(errors).toString()).toBe('err\n');
   });
 
+  it('a command whose input we end behind its output tells how it ended', async () => {
+    // It ends its output, waits for our end, and exits behind that.
+    const stream = exec(provider, 'exec 1>&- 2>&-; cat >/dev/null; exit 5');
+    expect(await text(stream)).toBe('');
+    await stream.end();
+    expect(await exitOf(stream)).toBe('5');
+    await stream.closed;
+  });
+
   it('a command reads its input to the end, and 10 MiB come back whole after the half-close', async () => {
     const bytes = pattern(10 * MiB);
     const stream = exec(provider, 'cat');
