@@ -1,6 +1,6 @@
 import type { HeadersInit, ProviderOperator, Stream, StreamHeaders } from '../api.js';
 import { isThenable } from '../core/promises.js';
-import { InterceptedProvider, turnAway, useOf } from './intercept.js';
+import { answerOf, InterceptedProvider, turnAway } from './intercept.js';
 
 /** Whether a stream is wanted, and what its opener is told. */
 export interface HandlerAnswer {
@@ -27,7 +27,7 @@ export function handle(handler: (headers: StreamHeaders) => Answer | Promise<Ans
 
 function answerWith(stream: Stream, answer: Answer): Stream | null {
   if (answer === undefined) return stream;
-  if (answer.accept) return useOf(stream).answer === 'none' ? stream.accept(answer.headers ?? {}) : stream;
+  if (answer.accept) return answerOf(stream) === 'none' ? stream.accept(answer.headers ?? {}) : stream;
   turnAway(stream, answer.headers);
   return null;
 }

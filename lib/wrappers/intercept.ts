@@ -25,8 +25,9 @@ export interface InterceptHooks {
   newStream?(headers: StreamHeaders, next: (headers: HeadersInit) => Stream): Stream;
   /**
    * Called for each stream that the peer opened, when it is about to be given out: return it, another in its place, or
-   * null, which refuses it unless the hook has answered it itself, or uses it where it was answered before. While a
-   * promise is pending further streams are decided on; one that rejects refuses the stream.
+   * null, which refuses it unless the hook has answered it itself, or uses it where it was answered before: has read,
+   * stopped, sent or ended, or has locked `readable` or `writable`. What operators beneath send meanwhile counts, too.
+   * While a promise is pending further streams are decided on; one that rejects refuses the stream.
    */
   accept?(stream: Stream): Stream | Promise<Stream | null> | null;
 }
@@ -65,7 +66,7 @@ export class InterceptedProvider extends ForwardingProvider {
     queue.add(inner);
     this.#queue = queue;
     for (const stream of inner.streams.values()) {
-      if (useOf(stream).answer !== 'none') this.#decided.add(stream);
+      if (answerOf(stream) !== 'none') this.#decided.add(stream);
     }
   }
 
@@ -128,7 +129,7 @@ export class InterceptedProvider extends ForwardingProvider {
   }
 
   #admit(stream: Stream): Stream | null | Promise<Stream | null> {
-    const before = useOf(stream);
+    const before = answerOf(stream) === 'none' ? null : useOf(stream);
     const admitted = this.#hooks.accept?.(stream) ?? null;
     if (!isThenable(admitted)) return this.#decide(stream, admitted, before);
     return admitted.then(
@@ -140,7 +141,7 @@ export class InterceptedProvider extends ForwardingProvider {
     );
   }
 
-  #decide(stream: Stream, admitted: Stream | null, before: Use): Stream | null {
+  #decide(stream: Stream, admitted: Stream | null, before: Use | null): Stream | null {
     if (admitted === null) veto(stream, before);
     else if (admitted !== stream) this.#shown.set(stream, admitted);
     this.#decided.add(stream);
@@ -153,37 +154,52 @@ export class InterceptedProvider extends ForwardingProvider {
   }
 }
 
-/** How far the acceptor of a stream is with it. */
-interface Use {
-  readonly answer: CoreStream['answer'];
-  /** Grows with what is read and sent; 0 before there is an answer. */
-  readonly total: number;
-}
-
 /** Where a stream is none of ours, its state has to do, which does not tell of an answer once the peer has ended. */
-export function useOf(stream: Stream): Use {
-  const inner = innermost(stream) as Stream & Partial<CoreStream>;
-  const { state, answer = state === 'opening' ? 'none' : 'ready' } = inner;
-  return { answer, total: answer === 'none' ? 0 : totalOf(inner) };
+export function answerOf(stream: Stream): CoreStream['answer'] {
+  const { state, answer = state === 'opening' ? 'none' : 'ready' } = innermost(stream) as Stream &
+    Partial<CoreStream>;
+  return answer;
 }
 
-function totalOf({ state, stats, inbox, outbox }: Stream & Partial<CoreStream>): number {
+/** What the acceptor of a stream has done with it since it was answered. */
+interface Use {
+  /** Somebody is: what is read later is theirs. */
+  readonly isReading: boolean;
+  /** Changes with what is read, with a reader, with an end that one was told, and with a stop. */
+  readonly received: number;
+  /** Changes with what is sent, with sources, and with the end. */
+  readonly sent: number;
+}
+
+function useOf(stream: Stream): Use {
+  const { state, stats, inbox, outbox } = innermost(stream) as Stream & Partial<CoreStream>;
+  const isReading = inbox?.hasReader === true;
+  const hasReader = isReading || inbox?.toldEnd === true;
   const ends = isLocalOver(state) || outbox?.wantsEnd === true;
-  const users = [inbox?.hasReader === true, ends].filter(Boolean).length + (outbox?.onFail.size ?? 0);
-  return stats.bytesOut + stats.queuedOut + users;
+  return {
+    isReading,
+    // What comes after a stop is dropped, and was read by nobody.
+    received: inbox?.isStopped === true ? -1 : stats.bytesIn - stats.queuedIn + Number(hasReader),
+    sent: stats.bytesOut + stats.queuedOut + Number(ends) + (outbox?.onFail.size ?? 0),
+  };
+}
+
+function isUsedSince(stream: Stream, before: Use): boolean {
+  const { received, sent } = useOf(stream);
+  if (sent !== before.sent || stream.writable.locked) return true;
+  return !before.isReading && (received !== before.received || stream.readable.locked);
 }
 
 /** Refuses a stream that its hook did not want, and did not take to itself; resets it where it was accepted before. */
-function veto(stream: Stream, before: Use): void {
+function veto(stream: Stream, before: Use | null): void {
   if (isOver(stream.state)) return;
-  const { answer, total } = useOf(stream);
-  const isTaken = before.answer === 'none' ? answer !== 'none' : total !== before.total;
+  const isTaken = before === null ? answerOf(stream) !== 'none' : isUsedSince(stream, before);
   if (!isTaken) turnAway(stream);
 }
 
 /** Refuses a stream, or resets it where it is too late for that, since it was accepted beneath. */
 export function turnAway(stream: Stream, headers?: HeadersInit): void {
-  const { answer } = useOf(stream);
+  const answer = answerOf(stream);
   if (answer === 'none' || answer === 'promised') stream.reject('refused', headers);
   else stream.reset('refused');
 }

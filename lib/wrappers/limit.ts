@@ -4,7 +4,7 @@ import { type Clock, longestTimerMs, systemClock } from '../core/clock.js';
 import { StreamError } from '../core/errors.js';
 import { checkLeast } from '../core/option.js';
 import { FailedStream } from './failed-stream.js';
-import { InterceptedProvider } from './intercept.js';
+import { InterceptedProvider, turnAway } from './intercept.js';
 import { LimitedStream, type Meter, type Wait, type Waiting } from './limited-stream.js';
 import { Pace } from './pace.js';
 
@@ -41,7 +41,11 @@ export function limit(options: LimitOptions): ProviderOperator {
     const hooks = {
       newStream: (headers: StreamHeaders, next: (headers: StreamHeaders) => Stream) =>
         limiter.isFull ? limiter.refused(headers) : limiter.admitted(next(headers)),
-      accept: (stream: Stream) => (limiter.isFull ? null : limiter.admitted(stream)),
+      accept: (stream: Stream) => {
+        if (!limiter.isFull) return limiter.admitted(stream);
+        turnAway(stream);
+        return null;
+      },
     };
     return new InterceptedProvider(provider, hooks, limiter.replaces);
   };
