@@ -55,7 +55,7 @@ class MovingPull implements MovingSource {
   readonly #recorder: Recorder;
   #attempts = 0;
   /** A pull on its way, which the next attempt takes over. */
-  #pending: PromiseLike<Result> | null = null;
+  #pending: Result | PromiseLike<Result> | null = null;
   #hasFailed = false;
 
   constructor(source: ByteSource, recorder: Recorder) {
@@ -89,16 +89,12 @@ class MovingPull implements MovingSource {
 
   #next(number: number): Result | PromiseLike<Result> {
     const result = this.#pending ?? this.#source.next();
-    if (!isThenable(result)) return this.#took(result);
-    if (this.#recorder.isSettled && this.#pending === null) return result;
+    if (this.#recorder.isSettled && this.#pending === null && isThenable(result)) return result;
     this.#pending = result;
+    if (!isThenable(result)) return this.#took(result);
     return result.then(
-      (value) => {
-        // An attempt that was given up gets nothing: the one after it waits for the same promise.
-        if (number !== this.#attempts) return { done: true };
-        this.#pending = null;
-        return this.#took(value);
-      },
+      // An attempt that was given up gets nothing: the one after it waits for the same promise.
+      (value) => (number === this.#attempts ? this.#took(value) : { done: true }),
       (error: unknown) => {
         // It stays pending: a further attempt fails with it too, instead of finding an end.
         this.#hasFailed = true;
@@ -111,8 +107,10 @@ class MovingPull implements MovingSource {
     if (result.done) this.isExhausted = true;
     else if (!this.#recorder.isSettled) {
       const value = result.value as Value;
-      for (const chunk of Array.isArray(value) ? value : [value]) this.#recorder.record(toBytes(chunk));
+      for (const bytes of (Array.isArray(value) ? value : [value]).map(toBytes)) this.#recorder.record(bytes);
     }
+    // What has no bytes stays pending: a further attempt fails with it too.
+    this.#pending = null;
     return result;
   }
 }
@@ -161,15 +159,23 @@ class MovingPush implements MovingSource {
 
   #start(): void {
     this.#started = true;
-    const next = (chunk: Chunk): void => {
-      if (!this.#recorder.isSettled) this.#recorder.record(toBytes(chunk));
-      this.#observer?.next?.(chunk);
-    };
     const error = (reason: unknown): void => {
       this.#error = { reason };
       this.#observer?.error?.(reason);
     };
+    const next = (chunk: Chunk): void => {
+      if (this.#error !== null) return;
+      try {
+        if (!this.#recorder.isSettled) this.#recorder.record(toBytes(chunk));
+      } catch (reason) {
+        // No chunk at all: a further attempt fails with it too.
+        error(reason);
+        return;
+      }
+      this.#observer?.next?.(chunk);
+    };
     const complete = (): void => {
+      if (this.#error !== null) return;
       this.isExhausted = true;
       this.#observer?.complete?.();
     };

@@ -1,6 +1,7 @@
 import type { ByteSource, Chunk, SubscribableLike } from '../api.js';
 import { isChunk, toBytes } from '../core/bytes.js';
 import { hold } from '../core/hold.js';
+import { isThenable } from '../core/promises.js';
 
 /** What is told of each piece that a source gives. */
 export interface Pacer {
@@ -46,9 +47,11 @@ function readerOf(stream: ReadableStream<Chunk>): Puller {
   };
 }
 
-function sizeOf(value: Chunk | Chunk[]): number {
-  if (Array.isArray(value)) return value.reduce((sum, chunk) => sum + sizeOf(chunk), 0);
-  return typeof value === 'string' ? toBytes(value).length : value.length;
+/** What is no chunk, or has one among it, costs nothing: the stream takes none of it, and says so itself. */
+function sizeOf(value: Chunk | Chunk[] | undefined): number {
+  const chunks = Array.isArray(value) ? value : [value];
+  if (!chunks.every(isChunk)) return 0;
+  return chunks.reduce((sum, chunk) => sum + toBytes(chunk).length, 0);
 }
 
 function pull(source: Puller, pacer: Pacer): AsyncIterable<Chunk | Chunk[]> {
@@ -56,7 +59,7 @@ function pull(source: Puller, pacer: Pacer): AsyncIterable<Chunk | Chunk[]> {
   let isClosed = false;
   const charged = (result: Result): Result => {
     if (result.done) pacer.ended();
-    else if (result.value !== undefined) debt = pacer.charge(sizeOf(result.value));
+    else debt = pacer.charge(sizeOf(result.value));
     return result;
   };
   const next = (): Result | PromiseLike<Result> => {
@@ -67,7 +70,7 @@ function pull(source: Puller, pacer: Pacer): AsyncIterable<Chunk | Chunk[]> {
       return new Promise<void>((resolve) => pacer.wait(ms, resolve)).then(next);
     }
     const result = source.next();
-    return 'then' in result ? result.then(charged) : charged(result);
+    return isThenable(result) ? result.then(charged) : charged(result);
   };
   // Pulled without a promise where the source gives none: `send()` takes either.
   const iterator = {
@@ -86,7 +89,7 @@ function push(source: SubscribableLike<Chunk>, pacer: Pacer): SubscribableLike<C
       source.subscribe(
         {
           next: (chunk) => {
-            const ms = pacer.charge(sizeOf(chunk));
+            const ms = pacer.charge(isChunk(chunk) ? toBytes(chunk).length : 0);
             observer.next?.(chunk);
             if (ms > 0) pacer.wait(ms, hold());
           },

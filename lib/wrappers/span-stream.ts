@@ -389,8 +389,10 @@ export class SpanStream implements Stream, Recorder {
     if (!this.#isSettled) {
       try {
         this.record(toBytes(chunk));
-      } catch {
-        // No chunk at all: the stream says so itself.
+      } catch (error) {
+        // No chunk at all: it is to go on nowhere.
+        this.reset('internal-error', error);
+        return;
       }
     }
     this.#inner.next(chunk);

@@ -1,6 +1,16 @@
 /** What a stream is while it goes from one connection to another, and what happens to it in that very moment. */
 import { of, Subject } from 'rxjs';
-import { limit, type Provider, type ResetCode, type Span, type Stream, StreamError, span } from 'rxmux';
+import {
+  type ByteSource,
+  limit,
+  type Provider,
+  type ResetCode,
+  type Span,
+  type Stream,
+  StreamError,
+  span,
+} from 'rxmux';
+import { Deferred } from '../../lib/core/promises.js';
 import { failure, fate, streamFailure, turn, until, within } from '../conformance/wait.js';
 import { echo, finish, next, type Two, textOf, two } from './ends.js';
 
@@ -146,6 +156,48 @@ describe('span: a stream that goes elsewhere', () => {
       expect(sending.error).toMatchObject({ message: 'the source is broken' });
     },
   );
+
+  it.each<[string, () => { source: ByteSource; give: (value: string) => void }]>([
+    [
+      'pushed',
+      () => {
+        const source = new Subject<string>();
+        const give = (value: string): void => {
+          source.next(value);
+          source.complete();
+        };
+        return { source, give };
+      },
+    ],
+    [
+      'pulled',
+      () => {
+        const { promise, resolve } = new Deferred<string>();
+        const results = [promise.then((value) => ({ value })), { done: true, value: undefined }];
+        const iterator = { next: () => results.shift() } as AsyncIterator<string>;
+        return { source: { [Symbol.asyncIterator]: () => iterator }, give: resolve };
+      },
+    ],
+  ])('is reset there if its source gives no chunk in that moment: %s', async (_how, make) => {
+    const { whole, taking, refusing } = failingOver();
+    const { source, give } = make();
+    const stream = whole.newStream();
+    const sending = failure(() => stream.send(source));
+    onRefusal(refusing, () => give(null as unknown as string));
+    const served = await next(taking);
+    expect(await streamFailure(() => textOf(served))).toMatchObject({ code: 'reset' });
+    expect(await sending).toMatchObject({ message: 'a chunk is a Uint8Array or a string, not null' });
+  });
+
+  it('goes nowhere if it is given no chunk in that moment', async () => {
+    const { whole, taking, refusing } = failingOver();
+    const stream = whole.newStream();
+    stream.next('some');
+    onRefusal(refusing, () => stream.next(null as unknown as string));
+    await streamFailure(() => stream.closed);
+    await turn();
+    expect([stream.state, taking.streams.size]).toEqual(['reset', 0]);
+  });
 
   it.each<[string, (stream: Stream) => unknown, (stream: Stream) => unknown]>([
     ['a write', (stream) => stream.end(), (stream) => stream.write('too late')],
