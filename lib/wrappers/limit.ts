@@ -1,5 +1,4 @@
 import type { Provider, ProviderOperator, Stream, StreamHeaders } from '../api.js';
-import { innermost } from '../core/beneath.js';
 import { type Clock, longestTimerMs, systemClock } from '../core/clock.js';
 import { StreamError } from '../core/errors.js';
 import { checkLeast } from '../core/option.js';
@@ -7,6 +6,7 @@ import { FailedStream } from './failed-stream.js';
 import { InterceptedProvider, turnAway } from './intercept.js';
 import { LimitedStream, type Meter, type Wait, type Waiting } from './limited-stream.js';
 import { Pace } from './pace.js';
+import { countWaits, isWaiting } from './waits.js';
 
 /** What comes in and what goes out are counted apart. */
 export interface ByteLimits {
@@ -55,13 +55,6 @@ export function limit(options: LimitOptions): ProviderOperator {
 interface Idle {
   moved: number;
   since: number;
-}
-
-/** How often each stream, by what is innermost, waits for a rate: of whichever limits there are around it. */
-const waitsOf: WeakMap<Stream, number> = new WeakMap();
-
-function countWaits(stream: Stream, more: number): void {
-  waitsOf.set(stream, (waitsOf.get(stream) ?? 0) + more);
 }
 
 /** No idle stream is noticed later than its time and this part of it. */
@@ -130,17 +123,16 @@ class Limiter implements Waiting {
       task();
       return null;
     }
-    const waiting = innermost(stream);
     const end = (): void => {
       cancel();
       if (!this.#waits.delete(wait)) return;
-      countWaits(waiting, -1);
+      countWaits(stream, -1);
       task();
     };
     const cancel = this.#clock.after(Math.min(longestTimerMs, ms), end);
     const wait = { end };
     this.#waits.add(wait);
-    countWaits(waiting, 1);
+    countWaits(stream, 1);
     return wait;
   }
 
@@ -194,8 +186,7 @@ class Limiter implements Waiting {
     for (const [stream, idle] of [...this.#open]) {
       const { bytesIn, bytesOut } = stream.stats;
       const moved = bytesIn + bytesOut;
-      const isWaiting = (waitsOf.get(innermost(stream)) ?? 0) > 0;
-      if (moved !== idle.moved || isWaiting) Object.assign(idle, { moved, since: now });
+      if (moved !== idle.moved || isWaiting(stream)) Object.assign(idle, { moved, since: now });
       else if (now - idle.since >= idleMs) {
         const message = `stream ${stream.id}: no byte has moved for ${idleMs} ms`;
         stream.reset('cancel', new StreamError('timeout', message, { streamId: stream.id }));

@@ -16,6 +16,7 @@ import { abortable, done, handled } from '../core/promises.js';
 import { checkSource } from '../core/source.js';
 import { iterate, readableOf, writableOf } from '../core/views.js';
 import { type MovingSource, movingSource, type Recorder } from './moving-source.js';
+import { carryWaits } from './waits.js';
 
 /** What is kept of a stream that has no answer yet, so that it can be sent again elsewhere. */
 const replayBytes = 64 * 1024;
@@ -92,6 +93,7 @@ export class SpanStream implements Stream, Recorder {
     this.#openedAt ??= inner.stats.openedAt;
     next.label = inner.label;
     this.#inner = next;
+    carryWaits(this, next);
     this.#replay(next, this.#kept.slice(0, this.#keptBytes));
     this.#watch(next);
     return true;

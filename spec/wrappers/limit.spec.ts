@@ -1,5 +1,5 @@
 import { of } from 'rxjs';
-import { intercept, limit, type Stream, StreamError, span } from 'rxmux';
+import { intercept, limit, type ProviderOperator, type Stream, StreamError, span } from 'rxmux';
 import { Pace } from '../../lib/wrappers/pace.js';
 import { each, fate, turn, until } from '../conformance/wait.js';
 import { ManualClock } from '../support/manual-clock.js';
@@ -420,6 +420,50 @@ describe('limit', () => {
     expect((await failureOf(stream.closed)).cause).toMatchObject({ code: 'timeout' });
     await finish(client, server);
   });
+
+  it.each(['one limit', 'above', 'beneath', 'beneath, and it counts', 'beneath the span'] as const)(
+    'does not take for idle what waits for its rate, and went elsewhere meanwhile: %s',
+    async (where) => {
+      const pairs = [two(), two()] as const;
+      const clock = new ManualClock();
+      const paced = limit({ perStream: { rate: 1000 }, clock });
+      const timed = limit({ idleMs: 1000, clock });
+      const counting = limit({ idleMs: 1000, perStream: { bytes: 1e6 }, clock });
+      const over = (...operators: ProviderOperator[]) =>
+        span(
+          pairs.map(({ client }) => client.pipe(...operators)),
+          { pick: 'primary' },
+        );
+      const slow = {
+        'one limit': () => over().pipe(limit({ perStream: { rate: 1000 }, idleMs: 1000, clock })),
+        above: () => over().pipe(paced, timed),
+        beneath: () => over().pipe(timed, paced),
+        'beneath, and it counts': () => over().pipe(counting, paced),
+        'beneath the span': () => over(timed).pipe(paced),
+      }[where]();
+      const stream = slow.newStream();
+      let isWritten = false;
+      void stream.write(new Uint8Array(10_000)).then(() => {
+        isWritten = true;
+      });
+      const refused = await next(pairs[0].server);
+      await turn();
+      refused.reject('refused');
+      const there = await next(pairs[1].server);
+      there.accept().data$.subscribe({ error: () => {} });
+      for (let passed = 0; passed < 9500; passed += 500) {
+        await turn();
+        clock.pass(500);
+      }
+      expect([stream.state, isWritten]).toEqual(['open', false]);
+      clock.pass(500);
+      await turn();
+      expect([stream.state, isWritten]).toEqual(['open', true]);
+      for (let passed = 0; passed < 2000; passed += 500) clock.pass(500);
+      expect((await failureOf(stream.closed)).cause).toMatchObject({ code: 'timeout' });
+      await finish(...pairs.flatMap(({ client, server }) => [client, server]));
+    },
+  );
 
   it.each([0, Number.POSITIVE_INFINITY, 1e12])(
     'waits for idle streams no longer than timers can: %d',
