@@ -22,6 +22,7 @@ import {
 import type { SshAlgorithms, SshAuthAttempt } from './options.js';
 import { blocksInPlace, PacketSlab } from './packet-slab.js';
 import { PseudoSocket, type SocketOwner } from './pseudo-socket.js';
+import { takingAnyTime } from './rekeying.js';
 import { decryptingInPlace, WholePackets } from './whole-packets.js';
 
 /** Where SSH is ssh2: packets, keys and logins come from that library (library.ts), and nothing else does. */
@@ -365,7 +366,7 @@ export class Packets implements SocketOwner {
   #attach(connection: Ssh2Connection): void {
     const protocol = checked(connection._protocol);
     this.#protocol = protocol;
-    const onPayload = protocol._onPayload;
+    const onPayload = takingAnyTime(protocol);
     protocol._onPayload = (payload) => this.#payload(payload, onPayload);
     const destruct = protocol._destruct;
     protocol._destruct = (reason) => this.#destruct(protocol, () => destruct?.call(protocol, reason));
