@@ -6,6 +6,7 @@ import { failure, SshError } from './errors.js';
 import {
   DISCONNECT_BY_APPLICATION,
   DISCONNECT_NO_MORE_AUTH_METHODS,
+  MSG_IGNORE,
   SOFTWARE,
   SOFTWARE_VERSION,
 } from './frames.js';
@@ -42,6 +43,8 @@ export interface SshLogin {
 
 /** A message that does nothing counts once for each of these. */
 const idleBytes = 1024;
+/** An IGNORE that a message pays for is no longer. */
+const hidingBytes = 64;
 /** A peer that changes keys after less than this does so for its own amusement. */
 const fairRekeyBytes = 256 * 1024;
 
@@ -79,6 +82,8 @@ export class SshLink implements Transport, PacketsOwner {
   #peerKeying = false;
   #keyedBytes = 0;
   #keyedPackets = 0;
+  /** A message pays for one IGNORE: asyncssh sends an empty one before each. */
+  #mayHide = true;
   #paused = false;
   #over = false;
   readonly #timers: Set<() => void> = new Set();
@@ -211,11 +216,16 @@ export class SshLink implements Transport, PacketsOwner {
 
   message(payload: Uint8Array): void {
     this.#keyedPackets++;
+    this.#mayHide = true;
     this.#handlers?.onData(payload);
   }
 
   /** A long one costs what as many short ones would. */
-  idleMessage(bytes: number): void {
+  idleMessage(type: number, bytes: number): void {
+    if (this.#mayHide && type === MSG_IGNORE && bytes <= hidingBytes) {
+      this.#mayHide = false;
+      return;
+    }
     for (let left = bytes; left >= 0; left -= idleBytes) this.#fault('useless');
   }
 

@@ -120,7 +120,7 @@ const sshLimits: SshLimitValues = {
   // Numbers on the wire are used again; these are ours alone.
   maxStreamId: 2 ** 53 - 2,
   handshakeMs: 30_000,
-  // What is of no use on the transport below counts too: OpenSSH sends IGNORE to hide the rhythm of keys.
+  // What is of no use on the transport below counts too, but for one short IGNORE with each message.
   uselessBurst: 1000,
   uselessPerSecond: 100,
   settingsBurst: 4,

@@ -53,7 +53,7 @@ export interface PacketsOwner {
   /** A message of the connection protocol, or DISCONNECT. */
   message(payload: Uint8Array): void;
   /** A message of the transport that does nothing, of so many bytes. */
-  idleMessage(bytes: number): void;
+  idleMessage(type: number, bytes: number): void;
   loggedIn(peerSoftware: string): void;
   /** A key exchange has begun; by us, or by the peer. */
   keying(byPeer: boolean): void;
@@ -411,9 +411,9 @@ export class Packets implements SocketOwner {
       this.#owner.peerKeying();
     } else if (!handled.has(type)) {
       this.#unimplemented();
-      this.#owner.idleMessage(payload.length);
+      this.#owner.idleMessage(type, payload.length);
       return undefined;
-    } else if (idle.has(type)) this.#owner.idleMessage(payload.length);
+    } else if (idle.has(type)) this.#owner.idleMessage(type, payload.length);
     else if (type === MSG_USERAUTH_SUCCESS) return undefined;
     return onPayload(payload);
   }

@@ -75,6 +75,12 @@ const floods: readonly Attack[] = [
   },
   { name: 'messages of unknown numbers', ...flood(message(192, 'what')), ...tooMuch },
   { name: 'empty data', ...onStream, ...flood(data(0, 0)), ...tooMuch },
+  {
+    name: 'empty data, each behind a message that does nothing',
+    ...onStream,
+    ...flood(join(message(wire.MSG_IGNORE, 'nothing'), data(0, 0))),
+    ...tooMuch,
+  },
   { name: 'tiny credit', ...onStream, ...flood(message(wire.MSG_CHANNEL_WINDOW_ADJUST, 0, 1)), ...tooMuch },
   {
     name: 'unknown requests',

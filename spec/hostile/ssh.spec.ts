@@ -261,6 +261,67 @@ describe('a hostile peer of SSH that is logged in', () => {
     expect(await peer.fate()).toMatchObject({ code: 'limit', remote: true });
   });
 
+  const ignore = (bytes = 0): void => peer.send(wire.MSG_IGNORE, { string: new Uint8Array(bytes) });
+  const fewFaults = { uselessBurst: 20, uselessPerSecond: 0 };
+
+  it('an IGNORE before each message is free, as asyncssh has it', async () => {
+    await begin(fewFaults);
+    ignore();
+    const { recipient } = await peer.open();
+    for (let count = 0; count < 5000; count++) {
+      ignore();
+      peer.data(recipient, 1);
+      if (count % 100 === 99) await new Promise((resolve) => setImmediate(resolve));
+    }
+    ignore();
+    await peer.settled();
+    expect(peer.server.streams.get(1)?.stats.bytesIn).toBe(5000);
+  });
+
+  const idle: Record<string, () => void> = {
+    'a second IGNORE': () => ignore(),
+    'a long IGNORE': () => ignore(100),
+    DEBUG: () => peer.send(wire.MSG_DEBUG, true, '', ''),
+    'a message of an unknown number': () => peer.send(192, 'what'),
+  };
+  it.each(Object.entries(idle))('%s is not free with a message', async (_name, act) => {
+    await begin(fewFaults);
+    const { recipient } = await peer.open();
+    for (let count = 0; count < 20; count++) {
+      ignore();
+      act();
+      peer.data(recipient, 1);
+    }
+    await peer.settled();
+    ignore();
+    act();
+    expect(await peer.fate()).toMatchObject({ code: 'limit', remote: true });
+  });
+
+  const useless: Record<string, (recipient: number) => void> = {
+    'empty data': (recipient) => peer.data(recipient, 0),
+    'an answer to nothing': () => peer.send(wire.MSG_REQUEST_FAILURE),
+    'an answer to no request': (recipient) => peer.send(wire.MSG_CHANNEL_SUCCESS, recipient),
+  };
+  it.each(Object.entries(useless))('%s costs no less behind an IGNORE', async (_name, act) => {
+    await begin(fewFaults);
+    const { recipient } = await peer.open();
+    for (let count = 0; count < 20; count++) {
+      ignore();
+      act(recipient);
+    }
+    await peer.settled();
+    ignore();
+    act(recipient);
+    expect(await peer.fate()).toMatchObject({ code: 'limit', remote: true });
+  });
+
+  it('2,000 IGNOREs alone end the connection', async () => {
+    await begin();
+    for (let count = 0; count < 2000; count++) ignore();
+    expect(await peer.fate()).toMatchObject({ code: 'limit', remote: true });
+  });
+
   const onStream: Record<string, (recipient: number) => void> = {
     'empty data': (recipient) => peer.data(recipient, 0),
     'credit in single bytes': (recipient) => peer.send(wire.MSG_CHANNEL_WINDOW_ADJUST, recipient, 1),
