@@ -11,6 +11,8 @@ export interface Peer {
   readonly path?: string;
   /** The import path of a Go package which Debian installs as source. */
   readonly goPackage?: string;
+  /** A package for Debian's own Python. */
+  readonly pythonPackage?: string;
   /** The Debian package that brings it. */
   readonly debianPackage: string;
 }
@@ -60,6 +62,9 @@ export const peers: Readonly<
 /** Where Debian puts the sources of Go packages; use it as GOPATH, with GO111MODULE=off. */
 export const debianGoPath = '/usr/share/gocode';
 
+/** Where Debian puts the packages of its Python. */
+const debianPythonPath = '/usr/lib/python3/dist-packages';
+
 /** The full path of a program in PATH, or undefined. */
 export function findBinary(name: string): string | undefined {
   const folders = (process.env.PATH ?? '').split(delimiter).filter((folder) => folder !== '');
@@ -76,10 +81,11 @@ export function findGoPackage(importPath: string): string | undefined {
 export function missingPeer(required: Peer | readonly Peer[]): string | undefined {
   const all: readonly Peer[] = 'name' in required ? [required] : required;
   const missing = all.filter(
-    ({ binary, path, goPackage }) =>
+    ({ binary, path, goPackage, pythonPackage }) =>
       (binary !== undefined && findBinary(binary) === undefined) ||
       (path !== undefined && !isExecutable(path)) ||
-      (goPackage !== undefined && findGoPackage(goPackage) === undefined),
+      (goPackage !== undefined && findGoPackage(goPackage) === undefined) ||
+      (pythonPackage !== undefined && !existsSync(join(debianPythonPath, pythonPackage))),
   );
   if (missing.length === 0) return undefined;
   const names = missing.map(({ name }) => name).join(' and ');
