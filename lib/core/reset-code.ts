@@ -30,9 +30,3 @@ const byCode: Partial<Record<StreamErrorCode, ResetCode>> = {
 export function codeOf(error: unknown, otherwise: ResetCode): ResetCode {
   return (StreamError.is(error) ? (error.reset ?? byCode[error.code]) : undefined) ?? otherwise;
 }
-
-/** The code with which an error refuses a stream: `refused` says that nothing was processed, which not every refusal does. */
-export function refusalCodeOf(error: unknown): ResetCode {
-  const code = codeOf(error, 'refused');
-  return code === 'refused' && StreamError.is(error) && !error.retryable ? 'cancel' : code;
-}

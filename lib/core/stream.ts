@@ -16,7 +16,8 @@ import { noHeaders } from './headers.js';
 import { Inbox, type InboxOwner } from './inbox.js';
 import { defaultUnpaced, Outbox, type OutboxOwner } from './outbox.js';
 import { abortable, deferredSince, done, handled, isThenable, reject } from './promises.js';
-import { checkCode, codeOf, refusalCodeOf } from './reset-code.js';
+import { heed } from './read-reset.js';
+import { checkCode, codeOf } from './reset-code.js';
 import type { Entry } from './scheduler.js';
 import { checkSource, takeFrom } from './source.js';
 import type { StreamExtras } from './stream-extras.js';
@@ -25,8 +26,8 @@ import { isLocalOver, isOver, isRemoteOver, type StreamAction, transition } from
 import { statsOf } from './stream-stats.js';
 import { iterate, readableOf, writableOf } from './views.js';
 
-/** How far the answer of an accepted stream is. */
-type Answer = 'none' | 'promised' | 'ready' | 'written';
+/** How far the answer of an accepted stream is; `tried`: there will be none, and something of it may have been processed. */
+type Answer = 'none' | 'promised' | 'tried' | 'ready' | 'written';
 
 /** Everything about a stream that does not depend on its protocol. */
 export class CoreStream implements Stream, Entry, InboxOwner, OutboxOwner {
@@ -174,7 +175,7 @@ export class CoreStream implements Stream, Entry, InboxOwner, OutboxOwner {
     checkCode(code);
     const reply = this.#host.toHeaders(headers, 'refuse');
     if (this.isOver) return;
-    if (this.answer !== 'none' && this.answer !== 'promised') {
+    if (this.#answered) {
       throw new Error(
         `stream ${this.id} is accepted already, by accept() or a first read or write: use reset()`,
       );
@@ -210,10 +211,9 @@ export class CoreStream implements Stream, Entry, InboxOwner, OutboxOwner {
 
   #refuseFor(error: unknown): void {
     if (this.isOver || this.answer !== 'promised') return;
-    const known = StreamError.is(error) ? error : undefined;
-    // A proxy's: what it has read was processed by nobody.
-    if (known?.retryable) this.answer = 'none';
-    this.#refuse(refusalCodeOf(error), known?.headers ?? noHeaders, error);
+    const headers = StreamError.is(error) ? error.headers : undefined;
+    heed(this, error);
+    this.#refuse(codeOf(error, 'refused'), headers ?? noHeaders, error);
   }
 
   #refuse(code: ResetCode, headers: StreamHeaders, cause: unknown): void {
@@ -315,9 +315,9 @@ export class CoreStream implements Stream, Entry, InboxOwner, OutboxOwner {
 
   error(error: unknown): void {
     // A proxy's stream refused: this one can still be, and its opener is told why.
-    if (this.answer === 'promised' && StreamError.is(error) && error.code === 'refused')
-      this.#refuseFor(error);
-    else this.reset(codeOf(error, 'internal-error'), error);
+    if (StreamError.is(error) && error.code === 'refused') this.#refuseFor(error);
+    heed(this, error);
+    this.reset(codeOf(error, 'internal-error'), error);
   }
 
   complete(): void {

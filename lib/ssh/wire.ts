@@ -226,11 +226,14 @@ export class SshWire implements Wire {
     const lines = [reason.slice(0, mostTextLength)];
     if (channel.isStream) for (const [name, value] of headers) lines.push(`${name}: ${value}`);
     const text = lines.join('\n');
+    const read = resetCodeOf(channel.stream, code, toWire);
     if (channel.isConfirmed) {
-      const read = resetCodeOf(channel.stream, code, toWire);
       this.request(channel, REQUEST_RESET, false, read, text);
       this.close(channel);
-    } else this.refuseOpen(channel, openReason(code, channel.isStream, reason !== ''), text);
+    } else {
+      const said = read === toWire(code) ? code : 'cancel';
+      this.refuseOpen(channel, openReason(said, channel.isStream, reason !== ''), text);
+    }
   }
 
   refuseOpen(channel: Channel, reason: number, text: string): void {

@@ -1,8 +1,10 @@
 import type { Subscription } from 'rxjs';
 import type { Provider, Stream } from '../api.js';
+import { innermost } from '../core/beneath.js';
 import { hold, type Release } from '../core/hold.js';
 import { PacedQueue } from '../core/paced-queue.js';
 import { isThenable } from '../core/promises.js';
+import { heed } from '../core/read-reset.js';
 import { codeOf } from '../core/reset-code.js';
 
 /** Decides on a stream that a peer opened: the one to give out in its place, or null if it is refused. */
@@ -140,9 +142,11 @@ export class AcceptQueue extends PacedQueue<Stream> {
 
 /** A decision that fails is a refusal, and no more: the peer cannot end our connection by it. */
 function refuse(stream: Stream, error: unknown): void {
+  const code = codeOf(error, 'internal-error');
+  heed(innermost(stream), error);
   try {
-    stream.reject(codeOf(error, 'internal-error'));
+    stream.reject(code);
   } catch {
-    stream.reset(codeOf(error, 'internal-error'), error);
+    stream.reset(code, error);
   }
 }

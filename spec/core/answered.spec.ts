@@ -1,11 +1,15 @@
 /** What an opener may believe of an answer, and observers of its stream, on every protocol. */
-import { Subject } from 'rxjs';
+import { from, Subject } from 'rxjs';
 import {
+  ForwardingStream,
   framer,
+  handle,
+  intercept,
   join,
   memoryPair,
   type Protocol,
   type Provider,
+  type ResetCode,
   type SendOptions,
   type Stream,
   StreamError,
@@ -297,6 +301,61 @@ describe.each(Object.entries(protocols))('over %s', (name, make) => {
     const stream = client.newStream();
     await expect(stream.closed).rejects.toMatchObject({ code: 'refused', retryable: false });
   });
+
+  /** How an error of the proxy's stream comes to the one that waits for it. */
+  const proxies: Readonly<Record<string, (server: Provider, fail: () => Promise<never>) => void>> = {
+    'a promised answer': (server, fail) => serve(server, (stream) => void stream.accept(fail())),
+    'handle()': (server, fail) => serve(server.pipe(handle(fail)), ignore),
+    'intercept()': (server, fail) => serve(server.pipe(intercept({ accept: fail })), ignore),
+    'intercept() above another': (server, fail) =>
+      serve(
+        server.pipe(
+          intercept({ accept: (stream) => new ForwardingStream(stream) }),
+          intercept({ accept: fail }),
+        ),
+        ignore,
+      ),
+    'an observer': (server, fail) => serve(server, (stream) => void from(fail()).subscribe(stream)),
+    'an observer before a promised answer': (server, fail) =>
+      serve(server, (stream) => void from(fail()).subscribe(stream.accept(never))),
+  };
+  const upstream: readonly (readonly [said: string, reset: ResetCode])[] = [
+    ['refused', 'refused'],
+    ['a number that is refused here', refused[name] as number],
+  ];
+  describe.each(Object.keys(proxies))('a proxy by %s', (way) => {
+    it.each(upstream)(
+      'has nothing done again that was done, whatever it was reset with: %s',
+      async (_said, reset) => {
+        const pairs = [await pair(make()), await pair(make())];
+        let times = 0;
+        const fail = async (): Promise<never> => {
+          times++;
+          throw new StreamError('reset', 'done, and then reset', { remote: true, reset });
+        };
+        for (const [, server] of pairs) proxies[way]?.(server, fail);
+        const spanned = span(
+          pairs.map(([client]) => client),
+          { pick: 'primary' },
+        );
+        await expect(spanned.newStream().closed).rejects.toMatchObject({ retryable: false, remote: true });
+        expect(times).toBe(1);
+        spanned.abort();
+      },
+    );
+  });
+
+  it.each(['a promised answer', 'handle()', 'intercept()', 'intercept() above another'])(
+    'a proxy by %s passes on that nothing was done',
+    async (way) => {
+      const [client, server] = await pair(make());
+      proxies[way]?.(server, async () => {
+        const details = { remote: true, reset: 'refused', retryable: true } as const;
+        throw new StreamError('refused', 'no more streams are taken', details);
+      });
+      await expect(client.newStream().closed).rejects.toMatchObject({ code: 'refused', retryable: true });
+    },
+  );
 
   it('a proxy passes on a refusal as retryable though it has read what it passed on', async () => {
     const client = await proxied(make, (stream) => stream.reject());

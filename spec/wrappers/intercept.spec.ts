@@ -3,6 +3,7 @@ import {
   ForwardingStream,
   type HandlerAnswer,
   handle,
+  http2,
   intercept,
   join,
   type Provider,
@@ -329,6 +330,25 @@ describe('handle', () => {
     expect((await bad.reply).get('by')).toBe('inner');
     expect(await failureOf(bad.closed)).toMatchObject({ code: 'reset', reset: 'refused', retryable: false });
     await finish(client, server);
+  });
+
+  it('passes on the reset of a stream that it asks elsewhere, and not that it was for nothing', async () => {
+    const asked = two();
+    const { client, server } = two({}, http2);
+    // 7 has no word over the framer, and is REFUSED_STREAM over HTTP/2.
+    const reset = (stream: Stream): void => stream.accept(new Promise(() => {})).reset(7);
+    asked.server.accept$.subscribe({ next: reset, error: () => {} });
+    echo(
+      server.pipe(
+        handle(async () => {
+          await asked.client.newStream().reply;
+          return { accept: true };
+        }),
+      ),
+    );
+    const stream = client.newStream();
+    expect(await failureOf(stream.reply)).toMatchObject({ code: 'refused', retryable: false });
+    await finish(asked.client, asked.server, client, server);
   });
 
   it('refuses where its handler throws, and the connection goes on', async () => {
