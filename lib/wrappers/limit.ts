@@ -5,7 +5,7 @@ import { checkLeast } from '../core/option.js';
 import { FailedStream } from './failed-stream.js';
 import { InterceptedProvider, turnAway } from './intercept.js';
 import { LimitedStream, type Meter, type Wait, type Waiting } from './limited-stream.js';
-import { Pace } from './pace.js';
+import { checkRate, Pace } from './pace.js';
 import { countWaits, isWaiting } from './waits.js';
 
 /** What comes in and what goes out are counted apart. */
@@ -35,7 +35,10 @@ export interface LimitOptions {
 export function limit(options: LimitOptions): ProviderOperator {
   const { streams, idleMs, perStream, perConnection } = options;
   for (const [name, value] of Object.entries({ streams, idleMs })) checkLeast(name, value, 0);
-  for (const limits of [perStream, perConnection]) checkLeast('bytes', limits?.bytes, 0);
+  for (const limits of [perStream, perConnection]) {
+    checkLeast('bytes', limits?.bytes, 0);
+    checkRate(limits?.rate);
+  }
   return (provider) => {
     const limiter = new Limiter(provider, options);
     const hooks = {

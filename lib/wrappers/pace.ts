@@ -1,6 +1,12 @@
 /** A rate may be exceeded for so long: pauses shorter than this are not worth a timer. */
 const burstMs = 20;
 
+/** Bytes in a second, among an application's options; at 0 nothing would ever move. */
+export function checkRate(rate: number | undefined): void {
+  if (rate === undefined || (typeof rate === 'number' && rate > 0)) return;
+  throw new RangeError(`rate is a number above 0, not ${rate}`);
+}
+
 /** How long to wait so that bytes keep to a rate. Pure: the clock is whoever asks. */
 export class Pace {
   readonly #msPerByte: number;
@@ -8,7 +14,7 @@ export class Pace {
   #paidAt: number;
 
   constructor(bytesPerSecond: number, now: number) {
-    if (!(bytesPerSecond > 0)) throw new RangeError(`a rate is a number above 0, not ${bytesPerSecond}`);
+    checkRate(bytesPerSecond);
     this.#msPerByte = 1000 / bytesPerSecond;
     this.#paidAt = now;
   }

@@ -489,6 +489,22 @@ describe('limit', () => {
     expect(() => limit({ idleMs: no })).toThrow(RangeError);
   });
 
+  it.each([0, -1, Number.NaN, '7', null, 7n])('takes no rate of %p', (value) => {
+    const rate = value as number;
+    expect(() => limit({ perStream: { rate } })).toThrow(`rate is a number above 0, not ${value}`);
+    expect(() => limit({ perConnection: { rate } })).toThrow(RangeError);
+  });
+
+  it('takes a rate of Infinity for none', async () => {
+    const { client, server } = two();
+    echo(server);
+    const rate = Number.POSITIVE_INFINITY;
+    const stream = client.pipe(limit({ perStream: { rate }, perConnection: { rate } })).newStream();
+    void stream.send('x'.repeat(10_000));
+    expect((await textOf(stream)).length).toBe(10_000);
+    await finish(client, server);
+  });
+
   it('counts a rate exactly, whatever the pieces', () => {
     const pace = new Pace(1000, 0);
     let now = 0;
