@@ -51,15 +51,16 @@ function pullerOf(source: ByteSource): Puller {
 
 class MovingPull implements MovingSource {
   isExhausted = false;
-  readonly #source: Puller;
+  readonly #form: ByteSource;
   readonly #recorder: Recorder;
+  #puller: Puller | null = null;
   #attempts = 0;
   /** A pull on its way, which the next attempt takes over. */
   #pending: Result | PromiseLike<Result> | null = null;
   #hasFailed = false;
 
   constructor(source: ByteSource, recorder: Recorder) {
-    this.#source = pullerOf(source);
+    this.#form = source;
     this.#recorder = recorder;
   }
 
@@ -68,12 +69,16 @@ class MovingPull implements MovingSource {
     const iterator = {
       next: () => this.#next(number),
       return: async () => {
-        if (number === this.#attempts && this.#recorder.isSettled) await this.#source.return?.();
+        if (number === this.#attempts && this.#recorder.isSettled) await this.#puller?.return?.();
         return { done: true, value: undefined };
       },
     };
-    // What gives no promise is pulled without one: `send()` takes either.
-    return { [Symbol.asyncIterator]: () => iterator as unknown as AsyncIterator<Value> };
+    // What gives no promise is pulled without one: `send()` takes either. It also fails if this throws.
+    const begin = (): AsyncIterator<Value> => {
+      this.#puller ??= pullerOf(this.#form);
+      return iterator as unknown as AsyncIterator<Value>;
+    };
+    return { [Symbol.asyncIterator]: begin };
   }
 
   close(): void {
@@ -81,14 +86,14 @@ class MovingPull implements MovingSource {
     this.isExhausted = true;
     if (this.#hasFailed) return;
     try {
-      Promise.resolve(this.#source.return?.()).catch(() => {});
+      Promise.resolve((this.#puller ?? pullerOf(this.#form)).return?.()).catch(() => {});
     } catch {
       // Why the stream failed is what counts.
     }
   }
 
   #next(number: number): Result | PromiseLike<Result> {
-    const result = this.#pending ?? this.#source.next();
+    const result = this.#pending ?? (this.#puller as Puller).next();
     if (this.#recorder.isSettled && this.#pending === null && isThenable(result)) return result;
     this.#pending = result;
     if (!isThenable(result)) return this.#took(result);

@@ -18,14 +18,15 @@ const pieceBytes = 16 * 1024;
 
 /** The same source, at the pace of `pacer`: pulled later, or held, or handed out piece by piece. */
 export function pacedSource(source: ByteSource, pacer: Pacer): ByteSource {
-  if (isChunk(source)) return pull(piecesOf(toBytes(source))[Symbol.iterator]() as Puller, pacer);
+  if (isChunk(source)) return pull(() => piecesOf(toBytes(source))[Symbol.iterator]() as Puller, pacer);
   const form = source as Partial<
     SubscribableLike<Chunk> & AsyncIterable<Chunk> & Iterable<Chunk> & ReadableStream<Chunk>
   >;
   if (typeof form.subscribe === 'function') return push(form as SubscribableLike<Chunk>, pacer);
-  if (form instanceof ReadableStream) return pull(readerOf(form), pacer);
-  const iterator = form[Symbol.asyncIterator]?.() ?? form[Symbol.iterator]?.();
-  return pull(iterator ?? readerOf(source as ReadableStream<Chunk>), pacer);
+  if (form instanceof ReadableStream) return pull(() => readerOf(form), pacer);
+  const begin = (): Puller =>
+    form[Symbol.asyncIterator]?.() ?? form[Symbol.iterator]?.() ?? readerOf(source as ReadableStream<Chunk>);
+  return pull(begin, pacer);
 }
 
 /** What both kinds of iterators have. */
@@ -54,7 +55,14 @@ function sizeOf(value: Chunk | Chunk[] | undefined): number {
   return chunks.reduce((sum, chunk) => sum + toBytes(chunk).length, 0);
 }
 
-function pull(source: Puller, pacer: Pacer): AsyncIterable<Chunk | Chunk[]> {
+/** A source that cannot be begun is the stream's to fail with. */
+function pull(begin: () => Puller, pacer: Pacer): AsyncIterable<Chunk | Chunk[]> {
+  return {
+    [Symbol.asyncIterator]: () => pacedBy(pacer, begin()) as unknown as AsyncIterator<Chunk | Chunk[]>,
+  };
+}
+
+function pacedBy(pacer: Pacer, source: Puller): Puller {
   let debt = 0;
   let isClosed = false;
   const charged = (result: Result): Result => {
@@ -73,14 +81,13 @@ function pull(source: Puller, pacer: Pacer): AsyncIterable<Chunk | Chunk[]> {
     return isThenable(result) ? result.then(charged) : charged(result);
   };
   // Pulled without a promise where the source gives none: `send()` takes either.
-  const iterator = {
+  return {
     next,
     return: async () => {
       isClosed = true;
       await source.return?.();
     },
   };
-  return { [Symbol.asyncIterator]: () => iterator as unknown as AsyncIterator<Chunk | Chunk[]> };
 }
 
 function push(source: SubscribableLike<Chunk>, pacer: Pacer): SubscribableLike<Chunk> {

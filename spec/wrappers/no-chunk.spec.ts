@@ -79,8 +79,8 @@ const pushed: typeof pulled = [
   ['an Observable', (list, closed) => concat(from(list), NEVER).pipe(finalize(closed))],
 ];
 
-describe.each(operators)('a value that is no chunk, through %s', (_operator, operator) => {
-  it.each([...pulled, ...pushed])('is told as the mistake that it is: in %s', async (_form, make) => {
+describe.each(operators)('a mistake of a source, through %s', (_operator, operator) => {
+  it.each([...pulled, ...pushed])('is told if it gives what is no chunk: %s', async (_form, make) => {
     for (const [value, name] of make === pushed[0]?.[1] ? values : [...values, ...lists]) {
       const { client, server } = two();
       const whole = client.pipe(operator);
@@ -103,7 +103,38 @@ describe.each(operators)('a value that is no chunk, through %s', (_operator, ope
     }
   });
 
-  it('throws at write(), and resets the stream at next()', async () => {
+  it.each<[string, () => ByteSource, string]>([
+    [
+      'an iterable that throws',
+      () => ({
+        [Symbol.iterator]: () => {
+          throw new Error('not today');
+        },
+      }),
+      'not today',
+    ],
+    [
+      'a ReadableStream with a reader',
+      () => {
+        const source = new ReadableStream<Uint8Array>();
+        source.getReader();
+        return source;
+      },
+      'locked',
+    ],
+  ])('is told if it cannot be begun: %s', async (_form, make, message) => {
+    const { client, server } = two();
+    const stream = client.pipe(operator).newStream();
+    const error = await failure(() => stream.send(make()));
+    expect(error).toMatchObject({ message: expect.stringContaining(message) });
+    expect(await streamFailure(() => stream.closed)).toMatchObject({
+      code: 'reset',
+      reset: 'internal-error',
+    });
+    await finish(client, server);
+  });
+
+  it('throws at write() of what is no chunk, and resets the stream at next()', async () => {
     const { client, server } = two();
     const stream = client.pipe(operator).newStream();
     const none = null as unknown as string;
