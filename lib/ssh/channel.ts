@@ -24,6 +24,8 @@ export class Channel {
   local = -1;
   /** The peer's number; -1 until it has told us. */
   remote = -1;
+  /** Our number was that of another channel before. */
+  isReused = false;
   stream: CoreStream | null = null;
   /** Both ends have numbers. */
   isConfirmed = false;
@@ -62,6 +64,8 @@ export class ChannelTable {
   readonly #byId: Map<number, Channel> = new Map();
   /** No number below this is free. */
   #firstFree = 0;
+  /** From here on none was ever given. */
+  #fresh = 0;
   /** Those that the peer has opened. */
   remoteCount = 0;
   /** Windows that have been given out, and what came before there was one. */
@@ -79,6 +83,8 @@ export class ChannelTable {
     this.#slots[at] = channel;
     this.#firstFree = at + 1;
     channel.local = at;
+    channel.isReused = at < this.#fresh;
+    if (!channel.isReused) this.#fresh = at + 1;
   }
 
   /** The peer may send so much on a channel, or has. */
@@ -96,6 +102,11 @@ export class ChannelTable {
 
   get(local: number): Channel | undefined {
     return this.#slots[local];
+  }
+
+  /** Whether a channel that is over had the number, the last one before whoever has it now. */
+  hadBefore(local: number): boolean {
+    return this.#slots[local]?.isReused ?? local < this.#fresh;
   }
 
   byId(id: number): Channel | undefined {

@@ -395,6 +395,12 @@ export class SshReader implements SshHandler {
   }
 
   #answered(recipient: number, success: boolean): void {
+    const { channels } = this.#wire;
+    if (channels.get(recipient)?.isConfirmed !== true && channels.hadBefore(recipient)) {
+      // paramiko's commands have threads of their own, and may say CLOSE before it says that they were started.
+      this.#session.peer.fault('useless');
+      return;
+    }
     const channel = this.#find(recipient);
     const stream = channel.stream;
     if (
