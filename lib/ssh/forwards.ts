@@ -34,6 +34,8 @@ export class Forwards {
   readonly #wire: SshWire;
   /** What we asked a server for: ports as text, on how many addresses, and paths. */
   readonly #wanted: Map<string, number> = new Map();
+  /** Ports that the server chose. */
+  readonly #chosen: Set<{ readonly port: number }> = new Set();
   /** What we listen on for a client. */
   readonly #servers: Map<string, Server> = new Map();
   /** Servers that do not listen yet. */
@@ -51,10 +53,17 @@ export class Forwards {
 
   // ------------------------------------------------------------------ as a client
 
-  /** Whether we asked for what the server opens a channel for. */
-  expects(flat: readonly string[]): boolean {
+  /**
+   * What the server opens a channel for, if we asked for that; else null. asyncssh says port 0 where that was asked for,
+   * and not the port that it chose: which one is meant is known if it chose one alone.
+   */
+  expected(flat: readonly string[]): readonly string[] | null {
     const at = Math.max(flat.indexOf(':port'), flat.indexOf(':path'));
-    return this.#wanted.has(flat[at + 1] as string);
+    const place = flat[at + 1] as string;
+    if (this.#wanted.has(place)) return flat;
+    const [choice] = this.#chosen;
+    if (flat[at] !== ':port' || place !== '0' || choice === undefined || this.#chosen.size > 1) return null;
+    return [...flat.slice(0, at + 1), String(choice.port), ...flat.slice(at + 2)];
   }
 
   async listen(target: SshForwardTarget): Promise<SshForward> {
@@ -62,21 +71,25 @@ export class Forwards {
     const fields = (port: number): Field[] =>
       'path' in target ? [target.path] : [target.host ?? 'localhost', port];
     const asked = 'path' in target ? 0 : target.port;
-    let port = asked;
-    const key = (): string => ('path' in target ? target.path : String(port));
+    const place = { port: asked };
+    const key = (): string => ('path' in target ? target.path : String(place.port));
     // The first connection may come right behind the answer.
     await this.#ask(names[kind], fields(asked), (answer) => {
-      if (asked === 0 && answer.length >= 4) port = readUint32(answer, 0);
+      if (kind === 'tcp' && asked === 0 && answer.length >= 4) {
+        place.port = readUint32(answer, 0);
+        this.#chosen.add(place);
+      }
       this.#want(key(), 1);
     });
     let isOpen = true;
     return {
-      port,
+      port: place.port,
       close: async () => {
         if (!isOpen) return;
         isOpen = false;
+        this.#chosen.delete(place);
         this.#want(key(), -1);
-        await this.#ask(cancelNames[kind], fields(port));
+        await this.#ask(cancelNames[kind], fields(place.port));
       },
     };
   }

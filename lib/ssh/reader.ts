@@ -107,7 +107,15 @@ export class SshReader implements SshHandler {
 
   #opened(channel: Channel, kind: ChannelKind, data: PayloadReader): void {
     const { peer, limits } = this.#session;
-    const flat = kind === 'stream' ? decodeHeaders(data, limits) : decodeOpen(kind, data);
+    let flat = kind === 'stream' ? decodeHeaders(data, limits) : decodeOpen(kind, data);
+    if (kind.startsWith('forwarded-')) {
+      const expected = this.#wire.forwards?.expected(flat as readonly string[]) ?? null;
+      if (expected === null) {
+        this.#refuse(channel, OPEN_PROHIBITED, 'nobody asked for connections from there');
+        return;
+      }
+      flat = expected;
+    }
     const headers = StreamError.is(flat) ? flat : fromPeer(flat, limits);
     if (kind === 'stream' && !StreamError.is(headers) && headers.has(':ssh')) {
       this.#refuse(
@@ -122,10 +130,6 @@ export class SshReader implements SshHandler {
     if (bytes > MAX_FIRST_BYTES) {
       const what = `the peer sent ${bytes} bytes with the opening of a stream`;
       throw violation(`${what}, where ${MAX_FIRST_BYTES} are allowed`, 'flow-control');
-    }
-    if (kind.startsWith('forwarded-') && this.#wire.forwards?.expects(flat as readonly string[]) !== true) {
-      this.#refuse(channel, OPEN_PROHIBITED, 'nobody asked for connections from there');
-      return;
     }
     const stream = peer.opened(channel.id, headers, 3);
     if (stream === null) {

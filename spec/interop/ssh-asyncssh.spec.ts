@@ -1,9 +1,10 @@
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
+import { connect as dial } from 'node:net';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { connect, type Provider, type Stream } from 'rxmux/node';
-import { ssh } from 'rxmux/ssh';
+import { forward, ssh } from 'rxmux/ssh';
 import { describeWithPeer, type Peer } from '../support/interop.js';
 import { trackProvider } from '../support/leaks.js';
 import { ended, type Keyring, keygen, makeKeys, type OurServer, run, startOurs } from './openssh.js';
@@ -119,5 +120,18 @@ describeWithPeer('asyncssh', [python, asyncssh, keygen], () => {
       const [received] = await Promise.all([hashOf(stream), stream.send(supply(much))]);
       expect(received).toBe(await hashOf(supply(much)));
     }, 30_000);
+
+    it('listens for us on a port of its choice', async () => {
+      const { port, close } = await forward(provider, { host: '127.0.0.1', port: 0 });
+      const socket = dial({ host: '127.0.0.1', port });
+      socket.end('hello');
+      const stream = (await provider.accept()) as Stream;
+      expect(stream.headers.get(':port')).toBe(String(port));
+      await stream.send(stream.data$);
+      const back: Buffer[] = [];
+      for await (const chunk of socket) back.push(chunk as Buffer);
+      expect(Buffer.concat(back).toString()).toBe('hello');
+      await close();
+    });
   });
 });

@@ -617,6 +617,31 @@ describe('forwarding', () => {
     expect(error.code).toBe('ECONNREFUSED');
   });
 
+  it('a server may leave the port out that it chose itself, where it chose one alone', async () => {
+    const { client, server } = forwarding();
+    const open = (): Stream =>
+      server.newStream({ ':ssh': 'forwarded-tcpip', ':host': 'localhost', ':port': '0' });
+    const refused = (stream: Stream): Promise<void> =>
+      expect(stream.reply).rejects.toMatchObject({ code: 'refused', wireCode: 1 });
+    const first = await forward(client, { port: 0 });
+    const named = await forward(client, { host: '::1', port: first.port });
+    open();
+    const stream = (await client.accept()) as Stream;
+    expect(stream.headers.get(':port')).toBe(String(first.port));
+    stream.reset();
+    await refused(server.newStream({ ':ssh': 'forwarded-streamlocal', ':path': '0' }));
+    const second = await forward(client, { port: 0 });
+    await refused(open());
+    await first.close();
+    open();
+    const another = (await client.accept()) as Stream;
+    expect(another.headers.get(':port')).toBe(String(second.port));
+    another.reset();
+    await second.close();
+    await refused(open());
+    await named.close();
+  });
+
   it('a server opens nothing that nobody asked for', async () => {
     const { server, client } = pair({ client: { serve: ['forwarded-tcpip'] } });
     await client.ping();

@@ -61,8 +61,14 @@ async def cat(process):
     process.exit(0)
 
 
+class Server(asyncssh.SSHServer):
+    def server_requested(self, listen_host, listen_port):
+        return True
+
+
 async def server(host_key, user_key):
-    listener = await asyncssh.listen(
+    listener = await asyncssh.create_server(
+        Server,
         '127.0.0.1',
         0,
         server_host_keys=[host_key],
