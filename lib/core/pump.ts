@@ -83,9 +83,11 @@ export class Pump implements RoomWaiter {
     } else this.#take(next);
   }
 
-  #take({ done, value }: Pull): void {
+  /** A source that answers with nothing at all has given what is no chunk. */
+  #take(pull: Pull | undefined): void {
     this.#pulling = false;
     if (this.#over) return;
+    const { done, value } = pull ?? {};
     if (done) {
       this.#settle();
       return;

@@ -122,6 +122,16 @@ describe.each(operators)('a mistake of a source, through %s', (_operator, operat
       },
       'locked',
     ],
+    [
+      'an iterable that gives no result',
+      () => ({ [Symbol.iterator]: () => ({ next: () => undefined as never }) }),
+      'undefined',
+    ],
+    [
+      'an async iterable that gives no result',
+      () => ({ [Symbol.asyncIterator]: () => ({ next: async () => undefined as never }) }),
+      'undefined',
+    ],
   ])('is told if it cannot be begun: %s', async (_form, make, message) => {
     const { client, server } = two();
     const stream = client.pipe(operator).newStream();
