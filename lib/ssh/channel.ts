@@ -7,6 +7,9 @@ import type { SessionPart } from './session-part.js';
 /** Ours, or one of the standard ones. */
 export type ChannelKind = 'stream' | SshChannel;
 
+/** What an honest peer may have on its way when it hears our CLOSE: credit for a window, an exit status. */
+const mostBehindClose = 64;
+
 /**
  * A channel (RFC 4254 §5): what the wire knows of a stream. Each end has a number of its own for it; ours is free for
  * the next one once both ends have said CLOSE.
@@ -32,6 +35,7 @@ export class Channel {
   eofSent = false;
   eofReceived = false;
   closeSent = false;
+  #behindClose = 0;
   closeReceived = false;
   /** What the peer may send, as it was told at first; before that, what it has sent. */
   windowBytes = 0;
@@ -55,6 +59,11 @@ export class Channel {
 
   get isStream(): boolean {
     return this.kind === 'stream';
+  }
+
+  /** Counts a message that came behind our CLOSE, and is not heeded. True if it is one too many. */
+  isBeyondClose(): boolean {
+    return ++this.#behindClose > mostBehindClose;
   }
 }
 

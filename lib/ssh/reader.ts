@@ -261,7 +261,8 @@ export class SshReader implements SshHandler {
     }
     const { stream } = channel;
     if (stream === null) this.sessions.widened(channel, bytes);
-    else if (!stream.isOver && !channel.closeSent) this.#session.peer.credit(stream, bytes);
+    else if (channel.closeSent) this.#behindClose(channel);
+    else if (!stream.isOver) this.#session.peer.credit(stream, bytes);
   }
 
   data(recipient: number, chunk: Uint8Array): void {
@@ -351,8 +352,8 @@ export class SshReader implements SshHandler {
 
   channelRequest(recipient: number, name: string, wantsReply: boolean, data: PayloadReader): void {
     const channel = this.#find(recipient);
-    if (channel.closeSent) return;
-    if (channel.isStream && name === REQUEST_HEADERS) this.#headers(channel, data);
+    if (channel.closeSent) this.#behindClose(channel);
+    else if (channel.isStream && name === REQUEST_HEADERS) this.#headers(channel, data);
     else if (channel.isStream && name === REQUEST_RESET) {
       if (channel.resetSeen !== null) this.#session.peer.fault('useless');
       channel.resetSeen = { code: data.uint32(), reason: data.last(data.text(MAX_DATA_BYTES)) };
@@ -364,6 +365,10 @@ export class SshReader implements SshHandler {
       this.#session.peer.fault('error');
       if (wantsReply) this.#wire.reply(channel, false);
     }
+  }
+
+  #behindClose(channel: Channel): void {
+    if (channel.isBeyondClose()) this.#session.peer.fault('useless');
   }
 
   /** The first headers answer what we opened; later ones are trailers, if the end comes next. */

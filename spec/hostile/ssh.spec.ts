@@ -344,6 +344,24 @@ describe('a hostile peer of SSH that is logged in', () => {
     expect(await peer.fate()).toMatchObject({ code: 'limit', remote: true });
   });
 
+  const behindClose: Record<string, (recipient: number) => void> = {
+    credit: (recipient) => peer.send(wire.MSG_CHANNEL_WINDOW_ADJUST, recipient, 64 * KiB),
+    requests: (recipient) => peer.send(wire.MSG_CHANNEL_REQUEST, recipient, 'exit-status', false, 0),
+  };
+  it.each(Object.entries(behindClose))(
+    'a flood of %s behind our CLOSE ends the connection, some do not',
+    async (_name, act) => {
+      await begin(fewFaults);
+      const { recipient } = await peer.open();
+      for (const stream of peer.server.streams.values()) stream.reset();
+      for (let count = 0; count < 64; count++) act(recipient);
+      await peer.settled();
+      const most = 20_000;
+      expect(await peer.until(() => act(recipient), most)).toBeLessThan(most);
+      expect(await peer.fate()).toMatchObject({ code: 'limit', remote: true });
+    },
+  );
+
   it('streams that are opened and closed at once end the connection', async () => {
     await begin();
     let over = false;
