@@ -1,3 +1,5 @@
+import type { Stream } from '../api.js';
+
 /** What is known of `outer`, or of what the operators around it have inside. */
 export function findBeneath<K extends object, V>(known: WeakMap<K, V>, outer: K): V | undefined {
   for (let one: K | undefined = outer; one !== undefined; one = (one as { readonly inner?: K }).inner) {
@@ -7,8 +9,14 @@ export function findBeneath<K extends object, V>(known: WeakMap<K, V>, outer: K)
   return undefined;
 }
 
+/** What an operator around a stream has inside. An application's own stream may call anything `inner`. */
+export function innerOf(outer: Stream): Stream | undefined {
+  const { inner } = outer as { readonly inner?: Partial<Stream> | null };
+  return typeof inner?.reset === 'function' ? (inner as Stream) : undefined;
+}
+
 /** What all operators around a stream have inside in the end. */
-export function innermost<T extends object>(outer: T): T {
-  const { inner } = outer as { readonly inner?: T | null };
-  return inner ? innermost(inner) : outer;
+export function innermost(outer: Stream): Stream {
+  const inner = innerOf(outer);
+  return inner === undefined ? outer : innermost(inner);
 }

@@ -324,7 +324,7 @@ export class SshReader implements SshHandler {
       if (!stream.isAnswered) stream.peerAnswered(noHeaders);
       stream.peerEnded(channel.late ?? undefined);
     }
-    if (channel.eofSent) this.#wire.close(channel);
+    this.#wire.ended(channel);
   }
 
   close(recipient: number): void {

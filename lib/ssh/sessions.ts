@@ -100,6 +100,7 @@ export class Sessions {
     if (stream.isOver) return;
     if (!stream.isAnswered) stream.peerAnswered(noHeaders);
     stream.inbox.end();
+    this.#wire.ended(channel);
   }
 
   closed(channel: Channel, stream: CoreStream): void {
@@ -189,7 +190,7 @@ export class Sessions {
   /** False if this is no request for a session. */
   request(channel: Channel, name: string, wantsReply: boolean, data: PayloadReader): boolean {
     const session = channel.session as SessionPart;
-    if (channel.origin === 'local') return this.#fromServer(session, name, data);
+    if (channel.origin === 'local') return this.#fromServer(channel, session, name, data);
     switch (name) {
       case 'env':
         return this.#answer(channel, wantsReply, this.#environment(session, data));
@@ -217,11 +218,12 @@ export class Sessions {
     return false;
   }
 
-  #fromServer(session: SessionPart, name: string, data: PayloadReader): boolean {
+  #fromServer(channel: Channel, session: SessionPart, name: string, data: PayloadReader): boolean {
     if (session.exit !== null) this.#session.peer.fault('useless');
     if (name === 'exit-status') session.exit = [':exit-status', String(data.uint32())];
     else if (name === 'exit-signal') session.exit = [':exit-signal', data.text(maxSignalBytes)];
     else return false;
+    this.#wire.ended(channel);
     return true;
   }
 

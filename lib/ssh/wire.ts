@@ -335,6 +335,15 @@ export class SshWire implements Wire {
     this.#link.after(ms, task);
   }
 
+  /**
+   * Both halves closed, a channel is. Of a session that is served to us the exit has to be known, too: its server may send that
+   * behind its EOF (RFC 4254 §6.10), or CLOSE without one.
+   */
+  ended(channel: Channel): void {
+    const { eofSent, eofReceived, closeReceived, session } = channel;
+    if (closeReceived || (eofSent && eofReceived && session?.exit !== null)) this.close(channel);
+  }
+
   close(channel: Channel): void {
     if (channel.closeSent) return;
     channel.closeSent = true;
@@ -385,10 +394,7 @@ export class SshWire implements Wire {
     this.send(streamId, MSG_GLOBAL_REQUEST, name, wantsReply, ...fields);
   }
 
-  /**
-   * Half-closes; both halves closed, the channel is. A session that we serve is over with its command; one that is served to us
-   * is closed by its server, which may send the exit status behind its EOF (RFC 4254 §6.10).
-   */
+  /** Half-closes. A session that we serve is over with its command. */
   #end(channel: Channel, trailers: StreamHeaders | null): void {
     const served = channel.session !== null && channel.origin === 'remote';
     if (served) this.#reader.sessions.exits(channel, trailers);
@@ -398,7 +404,7 @@ export class SshWire implements Wire {
     channel.eofSent = true;
     this.send(channel.id, MSG_CHANNEL_EOF, channel.remote);
     if (served) this.#reader.sessions.exited(channel);
-    else if (channel.closeReceived || (channel.eofReceived && channel.session === null)) this.close(channel);
+    else this.ended(channel);
   }
 
   #sendHeaders(channel: Channel, headers: StreamHeaders): void {

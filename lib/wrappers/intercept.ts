@@ -26,7 +26,8 @@ export interface InterceptHooks {
   /**
    * Called for each stream that the peer opened, when it is about to be given out: return it, another in its place, or
    * null, which refuses it unless the hook has answered it itself, or uses it where it was answered before: has read,
-   * stopped, sent or ended, or has locked `readable` or `writable`. What operators beneath send meanwhile counts, too.
+   * stopped before the peer's end, sent or ended, or has locked `readable` or `writable`. What operators beneath send
+   * meanwhile counts, too; what begins later does not, as the first read of `toDuplex()`.
    * While a promise is pending further streams are decided on; one that rejects refuses the stream.
    */
   accept?(stream: Stream): Stream | Promise<Stream | null> | null;

@@ -1,16 +1,12 @@
 import type { Stream } from '../api.js';
-import { innermost } from '../core/beneath.js';
+import { innermost, innerOf } from '../core/beneath.js';
 
 /** How often each stream waits for a rate: for whichever limits there are on it, and on what is around it. */
 const waitsOf: WeakMap<Stream, number> = new WeakMap();
 
 /** Counts waits, or the ends of some, for a stream and all that it has inside. */
 export function countWaits(stream: Stream, more: number): void {
-  for (
-    let one: Stream | null | undefined = stream;
-    one;
-    one = (one as { readonly inner?: Stream | null }).inner
-  )
+  for (let one: Stream | undefined = stream; one !== undefined; one = innerOf(one))
     waitsOf.set(one, (waitsOf.get(one) ?? 0) + more);
 }
 

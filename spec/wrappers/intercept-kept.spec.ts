@@ -145,4 +145,31 @@ describe('intercept above what was accepted', () => {
     expect(await failureOf(client.newStream().closed)).toMatchObject({ code: 'reset', reset: 'refused' });
     await finish(client, server);
   });
+
+  it.each(['text', { stream: 1 }, null])(
+    'serves a stream of the application whose own `inner` is %j',
+    async (inner) => {
+      const { client, server } = two();
+      const own = (stream: Stream): Stream =>
+        new Proxy(stream, {
+          get: (target, key) => {
+            const value: unknown = key === 'inner' ? inner : Reflect.get(target, key, target);
+            return typeof value === 'function' ? value.bind(target) : value;
+          },
+        });
+      const served = server.pipe(
+        intercept({ accept: (stream) => own(stream.accept()) }),
+        intercept({ accept: (stream) => stream }),
+        limit({ perStream: { rate: 1e6 }, idleMs: 1000 }),
+      );
+      const serving = new Promise<void>((resolve) => {
+        served.accept$.subscribe({ next: (stream) => resolve(stream.send('hello')), error: () => {} });
+      });
+      const stream = client.newStream();
+      void stream.end();
+      expect(await textOf(stream)).toBe('hello');
+      await serving;
+      await finish(client, server);
+    },
+  );
 });

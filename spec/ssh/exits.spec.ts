@@ -1,0 +1,97 @@
+/** When the channel of a command is closed: its server may tell the exit behind the end of the output, and may wait for CLOSE. */
+import { type EventEmitter, once } from 'node:events';
+import { connect, type Provider } from 'rxmux/node';
+import { trackProvider } from '../support/leaks.js';
+import { keys, trustedSsh } from '../support/ssh.js';
+
+/** What there is of stock ssh2, whose server is the peer. */
+interface Stock {
+  readonly Server: new (
+    config: object,
+    take: (connection: EventEmitter) => void,
+  ) => EventEmitter & {
+    listen(port: number, host: string): void;
+    address(): { port: number };
+    close(): void;
+  };
+}
+
+/** The end of a command that is served. */
+interface Command extends EventEmitter {
+  readonly outgoing: { readonly id: number };
+  readonly _client: { readonly _protocol: { exitStatus(channel: number, status: number): void } };
+  eof(): void;
+  close(): void;
+  resume(): void;
+}
+
+const exit = (command: Command): void => command._client._protocol.exitStatus(command.outgoing.id, 5);
+
+/** What a server says in the end, at once and when we have ended. */
+const servers: Record<string, readonly [(command: Command) => void, (command: Command) => void]> = {
+  'tells the exit and ends, and waits for our CLOSE': [
+    (command) => {
+      exit(command);
+      command.eof();
+    },
+    () => {},
+  ],
+  'ends and tells the exit, and waits for our CLOSE': [
+    (command) => {
+      command.eof();
+      exit(command);
+    },
+    () => {},
+  ],
+  'ends, tells the exit when we have ended, and waits for our CLOSE': [(command) => command.eof(), exit],
+  'ends, tells the exit when we have ended, and closes': [
+    (command) => command.eof(),
+    (command) => {
+      exit(command);
+      command.close();
+    },
+  ],
+};
+
+describe.each(Object.entries(servers))('a server that %s', (_what, [first, then]) => {
+  let server: InstanceType<Stock['Server']>;
+  let ours: Provider;
+
+  beforeEach(async () => {
+    const ssh2 = (await import('ssh2' as string)).default as Stock;
+    server = new ssh2.Server({ hostKeys: [keys().host.privateKey] }, (connection) => {
+      connection.on('error', () => {});
+      connection.on('authentication', (context: { accept(): void }) => context.accept());
+      connection.on('session', (take: () => EventEmitter) => {
+        take().on('exec', (start: () => Command) => {
+          const command = start();
+          command.resume();
+          command.on('end', () => then(command));
+          first(command);
+        });
+      });
+    });
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    ours = trackProvider(await connect(`tcp://127.0.0.1:${server.address().port}`, trustedSsh()));
+  });
+
+  afterEach(async () => {
+    ours.abort(new Error('the test is over'));
+    server.close();
+    await once(server, 'close');
+  });
+
+  it.each(['before', 'behind'])(
+    'gives the exit, and its stream closes; we end %s the output',
+    async (when) => {
+      const stream = ours.newStream({ ':ssh': 'exec', ':command': 'x' });
+      if (when === 'before') await stream.end();
+      for await (const chunk of stream) expect(chunk).toBeUndefined();
+      if (when === 'behind') await stream.end();
+      expect((await stream.trailers)?.get(':exit-status')).toBe('5');
+      await stream.closed;
+      expect(ours.streams.size).toBe(0);
+    },
+  );
+});
