@@ -9,23 +9,11 @@ import { encodeMessage } from '../../lib/ssh/codec.js';
 import * as wire from '../../lib/ssh/frames.js';
 import type { Internals } from '../../lib/ssh/library.js';
 import { keyPair } from '../support/ssh.js';
+import type { Stock } from '../support/stock-ssh2.js';
 import type { Order, Word } from './ssh-survivor.js';
 
 const root = join(import.meta.dirname, '../..');
 
-/** What there is of stock ssh2, which is the attacker. */
-interface Stock {
-  readonly Client: new () => Connection & { connect(config: object): void };
-  readonly Server: new (
-    config: object,
-    take: (connection: Connection) => void,
-  ) => EventEmitter & {
-    listen(port: number, host: string): void;
-    address(): { port: number };
-    close(): void;
-  };
-  readonly utils: { parseKey(key: string): unknown };
-}
 interface Connection extends EventEmitter {
   readonly _sock: Socket;
   readonly _protocol: Pick<Internals, '_packetRW' | '_cipher'> & {
@@ -63,11 +51,11 @@ describe.each(['in C++', 'bare'])('ciphers %s', (how) => {
   let file: string;
   let child: ChildProcess | null = null;
   let port = 0;
-  let ssh2: Stock;
+  let ssh2: Stock<Connection>;
   const servers: { close(): void }[] = [];
 
   beforeAll(async () => {
-    ssh2 = (await import('ssh2' as string)).default as Stock;
+    ssh2 = (await import('ssh2' as string)).default as Stock<Connection>;
     folder = mkdtempSync(join(tmpdir(), 'rxmux-survivor-'));
     file = join(folder, 'survivor.mjs');
     const flags = ['--bundle', '--platform=node', '--format=esm', '--log-level=error', `--outfile=${file}`];

@@ -3,18 +3,7 @@ import { type EventEmitter, once } from 'node:events';
 import { connect, type Provider } from 'rxmux/node';
 import { trackProvider } from '../support/leaks.js';
 import { keys, trustedSsh } from '../support/ssh.js';
-
-/** What there is of stock ssh2, whose server is the peer. */
-interface Stock {
-  readonly Server: new (
-    config: object,
-    take: (connection: EventEmitter) => void,
-  ) => EventEmitter & {
-    listen(port: number, host: string): void;
-    address(): { port: number };
-    close(): void;
-  };
-}
+import type { Stock, StockServer } from '../support/stock-ssh2.js';
 
 /** The end of a command that is served. */
 interface Command extends EventEmitter {
@@ -54,11 +43,11 @@ const servers: Record<string, readonly [(command: Command) => void, (command: Co
 };
 
 describe.each(Object.entries(servers))('a server that %s', (_what, [first, then]) => {
-  let server: InstanceType<Stock['Server']>;
+  let server: StockServer;
   let ours: Provider;
 
   beforeEach(async () => {
-    const ssh2 = (await import('ssh2' as string)).default as Stock;
+    const ssh2 = (await import('ssh2' as string)).default as Stock<EventEmitter>;
     server = new ssh2.Server({ hostKeys: [keys().host.privateKey] }, (connection) => {
       connection.on('error', () => {});
       connection.on('authentication', (context: { accept(): void }) => context.accept());

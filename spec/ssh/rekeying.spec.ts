@@ -8,19 +8,8 @@ import type { Internals } from '../../lib/ssh/library.js';
 import { SshLink } from '../../lib/ssh/link.js';
 import { trackProvider } from '../support/leaks.js';
 import { keys, trustedSsh } from '../support/ssh.js';
+import type { Stock, StockServer } from '../support/stock-ssh2.js';
 
-/** What there is of stock ssh2, which is the peer. */
-interface Stock {
-  readonly Client: new () => Connection & { connect(config: object): void };
-  readonly Server: new (
-    config: object,
-    take: (connection: Connection) => void,
-  ) => EventEmitter & {
-    listen(port: number, host: string): void;
-    address(): { port: number };
-    close(): void;
-  };
-}
 interface Connection extends EventEmitter {
   readonly _protocol: Pick<Internals, '_cipher' | 'rekey'> & {
     readonly _packetRW: {
@@ -56,15 +45,15 @@ function sendInExchange({ _protocol }: Connection, messages: readonly Uint8Array
 }
 
 describe.each(['client', 'server'] as const)('a peer that is the %s', (role) => {
-  let ssh2: Stock;
+  let ssh2: Stock<Connection>;
   let ours: Provider;
   let peer: Connection;
   let listener: Listener | null = null;
-  let server: InstanceType<Stock['Server']> | null = null;
+  let server: StockServer | null = null;
 
   /** `first` is sent in the first exchange. */
   const begin = async (first: readonly Uint8Array[] = [], limits: Partial<Limits> = {}): Promise<void> => {
-    ssh2 = (await import('ssh2' as string)).default as Stock;
+    ssh2 = (await import('ssh2' as string)).default as Stock<Connection>;
     const { host, user } = keys();
     const met = (connection: Connection): void => {
       peer = connection;
