@@ -69,7 +69,8 @@ function redactText(text: string, isSecret: (name: string) => boolean): string {
 /**
  * `scheme://user:password@host`, any number of times. Passwords that ought to have been escaped are hidden too: those with
  * an `@` in them, and those with a `/`, up to the last `@` before a space: so is what follows the name of a host without a
- * dot and its port, if there is an `@` in it. With a dot, the `@` has to come before a `?` or a `#`. The time it takes grows with the text only.
+ * dot and its port, if there is an `@` in it. With a dot, the `@` has to come before a `?` or a `#`. The time it takes grows
+ * with the text only.
  */
 function redactUserInfo(text: string): string {
   const last = text.lastIndexOf('@');
