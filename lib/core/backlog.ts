@@ -10,13 +10,6 @@ export class Backlog<T> extends PacedQueue<T> {
     this.what = what;
   }
 
-  /** Takes out all that wait. */
-  withdrawAll(): T[] {
-    const all = this.toArray();
-    this.clear();
-    return all;
-  }
-
   protected override released(): void {}
   protected override abandoned(): void {}
   protected override attached(): void {}

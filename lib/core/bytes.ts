@@ -1,11 +1,12 @@
 import type { Chunk } from '../api.js';
 
-const encoder: TextEncoder = new TextEncoder();
+export const utf8: TextEncoder = new TextEncoder();
+export const noBytes: Uint8Array = new Uint8Array(0);
 
 /** The bytes of a chunk. Anything that is not one is the caller's mistake. */
 export function toBytes(chunk: Chunk): Uint8Array {
   if (chunk instanceof Uint8Array) return chunk;
-  if (typeof chunk === 'string') return encoder.encode(chunk);
+  if (typeof chunk === 'string') return utf8.encode(chunk);
   // A Uint8Array of another realm (a test runner's, a frame's) is one too.
   if (isChunk(chunk)) {
     const { buffer, byteOffset, length } = chunk as Uint8Array;

@@ -34,6 +34,13 @@ export class Fifo<T> {
     return this.#items.slice(this.#head) as T[];
   }
 
+  /** Takes out all that are left. */
+  takeAll(): T[] {
+    const all = this.toArray();
+    this.clear();
+    return all;
+  }
+
   /** Takes `item` out, if it still is there. */
   remove(item: T): boolean {
     const at = this.#items.indexOf(item, this.#head);

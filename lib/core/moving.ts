@@ -6,6 +6,7 @@ import type { Session } from './session.js';
  */
 export function moveOpenings(from: Session, to: Session): void {
   for (const stream of from.transmitter.takeOpenings()) {
+    if (stream.isOver) continue;
     const { queued } = stream.outbox;
     from.streams.delete(stream.id);
     from.transmitter.forget(stream);

@@ -248,9 +248,8 @@ export class Peer {
 
   ponged(payload: number): void {
     const rtt = this.#host.pings.answered(payload);
-    const { events } = this.#host;
     if (rtt === undefined) this.fault('useless');
-    else if (events !== null) events.next({ type: 'ping', at: this.#host.now(), rtt });
+    else this.#host.events?.next({ type: 'ping', at: this.#host.now(), rtt });
   }
 
   /** The peer takes no stream above `lastId` any more; with an error, it has given up altogether. */

@@ -2,8 +2,8 @@ import { onAbort } from './abort.js';
 
 /** A promise with its two functions beside it. */
 export class Deferred<T> {
-  resolve!: (value: T) => void;
-  reject!: (error: unknown) => void;
+  declare resolve: (value: T) => void;
+  declare reject: (error: unknown) => void;
   readonly promise: Promise<T> = new Promise((resolve, reject) => {
     this.resolve = resolve;
     this.reject = reject;

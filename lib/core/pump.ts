@@ -3,18 +3,7 @@ import { onAbort } from './abort.js';
 import { join, toBytes } from './bytes.js';
 import type { Outbox, RoomWaiter } from './outbox.js';
 import { Deferred, handled, isThenable } from './promises.js';
-
-/** A source that is pulled, whatever its form. */
-export interface Pulled {
-  next(): Pull | PromiseLike<Pull>;
-  /** Tells the source that no more is wanted. */
-  close(reason: unknown): unknown;
-}
-
-export interface Pull {
-  readonly done?: boolean | undefined;
-  readonly value?: Chunk | Chunk[] | undefined;
-}
+import type { Pull, Pulled } from './pulled.js';
 
 /**
  * Moves a pulled source into a sending half while there is room, to its end. A source that answers at once is pulled
@@ -119,9 +108,7 @@ export class Pump implements RoomWaiter {
     if (this.#over) return;
     this.#settle(reason);
     // A source that fails to close has nothing more to say to us: the first error counts.
-    try {
-      void handled(Promise.resolve(this.#source.close(reason)));
-    } catch {}
+    void handled((async () => this.#source.close(reason))());
   }
 
   #settle(...failure: [] | [unknown]): void {

@@ -13,8 +13,7 @@ const words: readonly ResetCode[] = [
 
 /** A code that no protocol could send is the caller's mistake. */
 export function checkCode(code: ResetCode): void {
-  if (words.includes(code)) return;
-  if (typeof code === 'number' && Number.isInteger(code) && code >= 0 && code <= 0xffffffff) return;
+  if (words.includes(code) || (code as number) >>> 0 === code) return;
   throw new TypeError(`"${code}" is no reset code: use one of ${words.join(', ')}, or a number of 32 bits`);
 }
 

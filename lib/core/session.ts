@@ -124,7 +124,7 @@ export class Session
 
   newStream(headers?: HeadersInit, options: NewStreamOptions = {}): Stream {
     const urgency = options.urgency ?? 3;
-    if (!(Number.isInteger(urgency) && urgency >= 0 && urgency <= 7)) {
+    if ((urgency & 7) !== urgency) {
       throw new RangeError(`urgency is a whole number from 0 to 7, not ${urgency}`);
     }
     const list = this.toHeaders(headers, 'open');
@@ -407,7 +407,7 @@ export class Session
 
   /** Takes no more streams, and closes when the last one is over. */
   beginClose(): void {
-    for (const stream of this.backlog.withdrawAll()) if (!stream.isAnswered) stream.reject('refused');
+    for (const stream of this.backlog.takeAll()) if (!stream.isAnswered) stream.reject('refused');
     this.ending.close();
   }
 

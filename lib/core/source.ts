@@ -4,7 +4,8 @@ import { describe, isChunk, toBytes } from './bytes.js';
 import { enter, leave } from './hold.js';
 import { defaultUnpaced, type Outbox, type Unpaced } from './outbox.js';
 import { done, handled, rejected } from './promises.js';
-import { type Pull, type Pulled, Pump } from './pump.js';
+import { pulledOf } from './pulled.js';
+import { Pump } from './pump.js';
 
 /**
  * Moves a source into a sending half, to its end, and resolves when its last byte has been taken. A pullable source is
@@ -28,23 +29,19 @@ export function takeFrom(
     ended();
     return done;
   }
-  const form = source as SourceForm;
+  const form = source as Partial<SubscribableLike<Chunk>>;
   return typeof form.subscribe === 'function'
     ? observe(outbox, form as SubscribableLike<Chunk>, options, ended)
-    : new Pump(outbox, pulledOf(form), options.signal, ended).finished;
+    : new Pump(outbox, pulledOf(source), signal, ended).finished;
 }
 
 const overflows: readonly string[] = ['strict', 'unbounded', 'drop-newest'];
 
-type SourceForm = Partial<
-  SubscribableLike<Chunk> & AsyncIterable<Chunk> & Iterable<Chunk> & ReadableStream<Chunk>
->;
-
 /** Nothing is wanted of a source: it is to know, or whoever feeds it would wait for ever. */
 function close(source: ByteSource, reason: unknown): unknown {
   if (isChunk(source)) return undefined;
-  const form = source as SourceForm;
-  if (typeof form.subscribe !== 'function') return pulledOf(form).close(reason);
+  const form = source as Partial<SubscribableLike<Chunk>>;
+  if (typeof form.subscribe !== 'function') return pulledOf(source).close(reason);
   return form.subscribe({ error: () => {} }, { signal: AbortSignal.abort() })?.unsubscribe();
 }
 
@@ -64,36 +61,14 @@ export function checkSource(source: unknown, { maxBuffered = 0, overflow = 'stri
   );
 }
 
-function pulledOf(form: SourceForm): Pulled {
-  // The platform's streams are iterable too, but only a reader can cancel while it waits.
-  const iterator =
-    form instanceof ReadableStream
-      ? undefined
-      : (form[Symbol.asyncIterator]?.() ?? form[Symbol.iterator]?.());
-  if (iterator !== undefined) {
-    return {
-      next: () => iterator.next() as Pull | PromiseLike<Pull>,
-      close: () => iterator.return?.(),
-    };
-  }
-  const reader = (form as ReadableStream<Chunk>).getReader();
-  return {
-    next: () => reader.read() as Promise<Pull>,
-    close: (reason) => reader.cancel(reason).then(() => reader.releaseLock()),
-  };
-}
-
 function observe(
   outbox: Outbox,
   source: SubscribableLike<Chunk>,
   options: SendOptions,
   ended: () => void,
 ): Promise<void> {
-  const { signal } = options;
-  const unpaced: Unpaced = {
-    maxBuffered: options.maxBuffered ?? defaultUnpaced.maxBuffered,
-    overflow: options.overflow ?? defaultUnpaced.overflow,
-  };
+  const { signal, maxBuffered = defaultUnpaced.maxBuffered, overflow = defaultUnpaced.overflow } = options;
+  const unpaced: Unpaced = { maxBuffered, overflow };
   return new Promise((resolve, reject) => {
     let over = false;
     let subscription: { unsubscribe(): void } | void;

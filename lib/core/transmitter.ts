@@ -135,13 +135,9 @@ export class Transmitter {
     return this.#opening.size === 0;
   }
 
-  /** Takes back the streams that wait to be opened. */
+  /** Takes back the streams that wait to be opened, or did until they were over. */
   takeOpenings(): CoreStream[] {
-    const streams: CoreStream[] = [];
-    for (let stream = this.#opening.shift(); stream !== undefined; stream = this.#opening.shift()) {
-      if (!stream.isOver) streams.push(stream);
-    }
-    return streams;
+    return this.#opening.takeAll();
   }
 
   mayTake(stream: CoreStream, bytes: number): boolean {

@@ -1,4 +1,5 @@
 import type { Chunk, Stream } from '../api.js';
+import { onAbort } from './abort.js';
 
 /** `for await` over a stream; leaving the loop early stops it. */
 export function iterate(stream: Stream): AsyncIterator<Uint8Array> {
@@ -38,8 +39,7 @@ export function readableOf(stream: Stream): ReadableStream<Uint8Array> {
 export function writableOf(stream: Stream): WritableStream<Chunk> {
   return new WritableStream<Chunk>({
     start: (controller) => {
-      const { signal } = controller;
-      signal.addEventListener('abort', () => stream.reset('cancel', signal.reason));
+      onAbort(controller.signal, (reason) => stream.reset('cancel', reason));
       stream.closed.catch((error) => controller.error(error));
     },
     write: (chunk) => stream.write(chunk),

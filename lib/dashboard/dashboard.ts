@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { isIPv6 } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import type { Provider, ProviderOperator } from '../api.js';
+import { checkLeast } from '../core/option.js';
 import { handled } from '../core/promises.js';
 import { type RedactOptions, redactor } from '../wrappers/redact.js';
 import { Hub } from './hub.js';
@@ -48,6 +49,7 @@ const everywhere = new Set(['0.0.0.0', '::']);
  */
 export function dashboard(options: DashboardOptions = {}): Dashboard {
   const { port = 0, hosts = [], pingMs } = options;
+  checkLeast('pingMs', pingMs, 0);
   // To node:net no host is every one.
   const host = canonical((options.host ?? '127.0.0.1') || everyAddress());
   if (options.token !== undefined && /\p{Surrogate}/u.test(options.token)) {

@@ -1,3 +1,4 @@
+import { noBytes } from '../core/bytes.js';
 import { defaultLimits, type LimitValues } from '../core/limits.js';
 import {
   earlyConnectionWindow,
@@ -55,8 +56,6 @@ export interface FrameHandler {
   skip(type: number, length: number): void;
 }
 
-const none: Uint8Array = new Uint8Array(0);
-
 /**
  * Bytes to frames, however the bytes are cut. Data is passed on as it comes, as views; other payloads are put together
  * first, in memory that grows with what has arrived and never with what was announced.
@@ -111,7 +110,7 @@ export class FrameParser {
         if (piece === 0 && this.#left > 0) break;
         this.#left -= piece;
         const last = this.#left === 0;
-        const view = piece === 0 ? none : chunk.subarray(at, at + piece);
+        const view = piece === 0 ? noBytes : chunk.subarray(at, at + piece);
         at += piece;
         if (last) this.#done();
         this.#handler.data(this.#id, view, last, last && (this.#flags & FLAG_END) !== 0);

@@ -1,3 +1,4 @@
+import { utf8 } from '../core/bytes.js';
 import { noHeaders } from '../core/headers.js';
 import {
   ROLE_CLIENT,
@@ -9,8 +10,6 @@ import {
   SETTING_ROLE,
   type Settings,
 } from './frames.js';
-
-const encoder: TextEncoder = new TextEncoder();
 
 /** Writes the header of a frame at `at`; gives where its payload goes. */
 export function writeHeader(
@@ -41,7 +40,7 @@ export function encodeBlock(headers: Iterable<readonly [string, string]>): Uint8
   let length = 2;
   for (const [name, value] of headers) {
     for (const text of [name, value]) {
-      const bytes = encoder.encode(text);
+      const bytes = utf8.encode(text);
       texts.push(bytes);
       length += 2 + bytes.length;
     }
@@ -59,7 +58,7 @@ export function encodeBlock(headers: Iterable<readonly [string, string]>): Uint8
 
 /** The text of a reason, cut to what a string can have and to what a reader wants. */
 export function encodeReason(reason: string): Uint8Array {
-  const bytes = encoder.encode(reason.length > 200 ? reason.slice(0, 200) : reason);
+  const bytes = utf8.encode(reason.length > 200 ? reason.slice(0, 200) : reason);
   const result = new Uint8Array(2 + bytes.length);
   result.set(bytes, writeUint16(result, 0, bytes.length));
   return result;

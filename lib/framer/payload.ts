@@ -1,3 +1,4 @@
+import { noBytes } from '../core/bytes.js';
 import { type StreamError, violation } from '../core/errors.js';
 import { tooMuch } from '../core/headers.js';
 import type { LimitValues } from '../core/limits.js';
@@ -10,7 +11,6 @@ export interface HeaderBlock {
 }
 
 const emptyBlock: HeaderBlock = { flat: [], error: null };
-const none: Uint8Array = new Uint8Array(0);
 const decoder: TextDecoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
 /** The peer's bytes are no frames. */
@@ -88,7 +88,7 @@ export class PayloadReader {
   }
 
   rest(): Uint8Array {
-    if (this.isEmpty) return none;
+    if (this.isEmpty) return noBytes;
     const at = this.#at;
     this.#at = this.#end;
     return this.#bytes.subarray(at, this.#end);

@@ -1,3 +1,5 @@
+import { utf8 } from '../core/bytes.js';
+
 /**
  * What fields may be (RFC 9113 §8.2, §8.3), for both directions: what comes in wrong is a stream error, what an
  * application gives wrong throws before it reaches the encoder. Lists are names and values in turn.
@@ -238,7 +240,7 @@ export function joinCookies(fields: readonly string[]): readonly string[] {
 /** A text that no field can carry, as the value of a field whose name ends in `-bin`: UTF-8 in base64, unpadded. */
 export function toBinaryValue(text: string): string {
   let bytes = '';
-  for (const byte of new TextEncoder().encode(text)) bytes += String.fromCharCode(byte);
+  for (const byte of utf8.encode(text)) bytes += String.fromCharCode(byte);
   return btoa(bytes).replaceAll('=', '');
 }
 

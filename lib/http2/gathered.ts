@@ -1,4 +1,4 @@
-const noBytes = new Uint8Array(0);
+import { noBytes } from '../core/bytes.js';
 
 /** Smaller buffers are not made: most frames that are cut are short, and then this one is the only allocation. */
 const SMALLEST = 64;

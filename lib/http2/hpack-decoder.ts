@@ -1,4 +1,5 @@
 /** Decodes field blocks (RFC 7541). Pure: bytes in, names and values out. */
+import { noBytes } from '../core/bytes.js';
 import type { StreamError } from '../core/errors.js';
 import { DEFAULT_TABLE_BYTES, errorCode, wireError } from './frames.js';
 import {
@@ -64,7 +65,7 @@ export class HpackDecoder {
   #tableLimit = DEFAULT_TABLE_BYTES;
   /** The next block must start with a size update of this or less. */
   #requiredBytes = Number.POSITIVE_INFINITY;
-  #scratch: Uint8Array = new Uint8Array(0);
+  #scratch: Uint8Array = noBytes;
 
   // The block at hand.
   #block: Uint8Array = this.#scratch;

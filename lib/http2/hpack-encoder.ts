@@ -1,4 +1,5 @@
 /** Encodes field blocks (RFC 7541). Pure: names and values in, bytes out. */
+import { noBytes } from '../core/bytes.js';
 import { DEFAULT_TABLE_BYTES } from './frames.js';
 import {
   DynamicTable,
@@ -65,7 +66,7 @@ export class HpackEncoder {
   /** Counts what has changed since the start: a list that was encoded without a change is the same bytes until one. */
   changes = 0;
   /** Where the encoding at hand goes. */
-  #out: Uint8Array = new Uint8Array(0);
+  #out: Uint8Array = noBytes;
   #at = 0;
 
   constructor(options: HpackEncoderOptions = {}) {

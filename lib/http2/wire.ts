@@ -1,4 +1,5 @@
 import type { ProviderFeatures, StreamHeaders } from '../api.js';
+import { noBytes, utf8 } from '../core/bytes.js';
 import type { StreamError } from '../core/errors.js';
 import type { FrameWriter } from '../core/frame-writer.js';
 import { noHeaders } from '../core/headers.js';
@@ -60,8 +61,6 @@ const mostDebugBytes = 256;
 /** Late and small frames, and pings, that a peer may send for what we sent it: what it owes us nothing for is a fault. */
 const mostEarned = 4096;
 
-const texts: TextEncoder = new TextEncoder();
-
 /** Whoever arranges how a server opens streams. */
 export interface Http2WireHost {
   /** The peer's first SETTINGS are here: a server may open streams on this connection, or may not. */
@@ -117,7 +116,7 @@ export class Http2Wire implements Wire {
   readonly #idShift: number;
   #plainRequest: readonly string[] | undefined;
   /** Where field blocks are made. */
-  #scratch: Uint8Array = new Uint8Array(0);
+  #scratch: Uint8Array = noBytes;
   /** The last block, whose list it stands for, and at which change of the encoder: it would be the same bytes again. */
   #block: Uint8Array = this.#scratch;
   #encoded: readonly string[] | null = null;
@@ -317,7 +316,7 @@ export class Http2Wire implements Wire {
   }
 
   #goAway(lastId: number, code: number, message: string): void {
-    const debug = texts.encode(message).subarray(0, mostDebugBytes);
+    const debug = utf8.encode(message).subarray(0, mostDebugBytes);
     const at = this.#frame(frameType.GOAWAY, 0, 0, 8 + debug.length);
     writeGoAway(this.#writer.slab, at, lastId === MAX_31_BITS ? lastId : this.#wireId(lastId), code, debug);
   }

@@ -2,6 +2,7 @@
  * Bytes ↔ frames, pure. `SpdyParser` takes the bytes as they come and calls a handler; the `write…` functions put
  * frames into an array that the caller has. Layouts: frames.ts.
  */
+import { noBytes } from '../core/bytes.js';
 import { StreamError, type StreamErrorCode } from '../core/errors.js';
 import {
   FLAG_COMPRESSED,
@@ -35,8 +36,6 @@ const SYN_REPLY_FIXED_BYTES = 4;
 
 /** An array that gathered a control frame is kept for the next one if it is no larger than this. */
 const KEPT_BODY_BYTES = 4 * 1024;
-
-const noBytes: Uint8Array = new Uint8Array(0);
 
 /**
  * Frames out of bytes that may be cut anywhere. A control frame that is whole in one chunk is not copied, and DATA
@@ -139,7 +138,7 @@ export class SpdyParser {
     this.#handler.dataStart(id, length, flags);
     if (length > 0) return;
     this.#framesDone++;
-    this.#handler.data(id, new Uint8Array(0), this.#fin);
+    this.#handler.data(id, noBytes, this.#fin);
   }
 
   #takeData(chunk: Uint8Array, at: number): number {

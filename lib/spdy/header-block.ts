@@ -9,6 +9,7 @@
  * failure: what `HeaderBlockDecoder` *throws* is the connection's, for the shared state is lost; what it *returns*
  * is one stream's, and everybody else goes on.
  */
+import { utf8 } from '../core/bytes.js';
 import { StreamError, type StreamErrorCode } from '../core/errors.js';
 import { readWord, writeWord } from './codec.js';
 import { SPDY_DICTIONARY_ID, spdyDictionary } from './dictionary.js';
@@ -35,7 +36,6 @@ export const headerBlockLimits: HeaderBlockLimits = {
 };
 
 const utf8Decoder: TextDecoder = new TextDecoder('utf-8', { ignoreBOM: true });
-const utf8Encoder: TextEncoder = new TextEncoder();
 
 /** Up to this many bytes a loop beats the platform's decoder, whose price per call is 0.1 us. */
 const SHORT_TEXT_BYTES = 12;
@@ -239,7 +239,7 @@ export class HeaderBlockEncoder {
     for (; bytes < text.length; bytes++) {
       const unit = text.charCodeAt(bytes);
       if (unit > 0x7f) {
-        bytes = utf8Encoder.encodeInto(text, scratch.subarray(start)).written;
+        bytes = utf8.encodeInto(text, scratch.subarray(start)).written;
         break;
       }
       scratch[start + bytes] = unit;

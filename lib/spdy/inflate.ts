@@ -2,6 +2,7 @@
  * Unpacks header blocks: all of RFC 1950 and RFC 1951, one header block at a time, synchronously, since a block that
  * waited would let later frames overtake it.
  */
+import { noBytes } from '../core/bytes.js';
 import { StreamError, type StreamErrorCode } from '../core/errors.js';
 import { GOAWAY_PROTOCOL_ERROR } from './frames.js';
 
@@ -49,8 +50,6 @@ function basesOf(first: number, extra: Uint8Array): Uint16Array {
 
 /** The order in which the lengths of the code length code are sent (RFC 1951 §3.2.7). */
 const lengthOrder: readonly number[] = [16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15];
-
-const noBytes: Uint8Array = new Uint8Array(0);
 
 function fail(message: string, code: StreamErrorCode = 'protocol'): never {
   throw new StreamError(code, `header block: ${message}`, { remote: true, wireCode: GOAWAY_PROTOCOL_ERROR });

@@ -1,4 +1,5 @@
 import type { ProviderFeatures, StreamHeaders } from '../api.js';
+import { utf8 } from '../core/bytes.js';
 import type { FlowControl } from '../core/crediting.js';
 import type { StreamError } from '../core/errors.js';
 import type { FrameWriter } from '../core/frame-writer.js';
@@ -58,7 +59,6 @@ import { HeaderBlockEncoder } from './header-block.js';
 import { associatedTo, FRAME_DATA, isOneWay, withoutOptions } from './options.js';
 import { SpdyReader } from './reader.js';
 
-const utf8: TextEncoder = new TextEncoder();
 /** The zlib header with its dictionary; the head of a stored block, and what is behind it at most. */
 const zlibHeaderBytes = 6;
 const storedHeadBytes = 5;

@@ -1,4 +1,5 @@
 import { isUtf8 } from 'node:buffer';
+import { utf8 } from '../core/bytes.js';
 import { StreamError } from '../core/errors.js';
 import {
   MSG_CHANNEL_CLOSE,
@@ -23,7 +24,6 @@ import {
 /** Names of requests, types and algorithms are short (RFC 4250 §4.6.1 has 64 characters); the rest gets some room. */
 const maxNameBytes = 1024;
 
-const utf8: TextEncoder = new TextEncoder();
 /** What a peer says for people must not end the connection for a byte that is no UTF-8. */
 const lenient: TextDecoder = new TextDecoder('utf-8', { ignoreBOM: true });
 const strict: TextDecoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });

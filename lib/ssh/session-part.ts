@@ -108,8 +108,7 @@ class SideInbox extends PacedQueue<Uint8Array> {
 
   /** Nobody wants what is here. */
   protected override abandoned(): void {
-    for (const chunk of this.toArray()) this.released(chunk);
-    this.clear();
+    for (const chunk of this.takeAll()) this.released(chunk);
   }
 
   protected override attached(): void {

@@ -1,4 +1,5 @@
 import type { ProviderFeatures, StreamHeaders } from '../api.js';
+import { utf8 } from '../core/bytes.js';
 import type { StreamError } from '../core/errors.js';
 import type { FrameWriter } from '../core/frame-writer.js';
 import { noHeaders } from '../core/headers.js';
@@ -45,8 +46,6 @@ const lengthBytes = 4;
 const dataHeadBytes = 9;
 /** As much of a refusal's or an error's text as is sent. */
 const mostTextLength = 256;
-
-const utf8: TextEncoder = new TextEncoder();
 
 /** What our answer to a global request is to be: the peer's come in the order of the requests. */
 export type GlobalReply = { readonly ping: number } | { settled(data: Uint8Array | null): void };

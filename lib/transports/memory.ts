@@ -78,10 +78,11 @@ class MemoryTransport implements Transport {
     this.#close(error);
     const { peer } = this;
     // The peer notices in a later turn, after what was written before.
-    if (!peer.#closed) systemClock.soon(() => peer.#lose());
+    systemClock.soon(() => peer.#lose());
   }
 
   #close(error: unknown): void {
+    if (this.#closed) return;
     this.#closed = true;
     this.#incoming.length = 0;
     const handlers = this.#handlers;
@@ -91,9 +92,8 @@ class MemoryTransport implements Transport {
   #lose(): void {
     if (this.#closed) return;
     this.#deliver(Number.POSITIVE_INFINITY);
-    if (this.#closed) return;
-    if (this.#weEnded && this.#peerEnded) this.#close(undefined);
-    else this.#close(new Error('the other end of the pair was destroyed'));
+    const isWhole = this.#weEnded && this.#peerEnded;
+    this.#close(isWhole ? undefined : new Error('the other end of the pair was destroyed'));
   }
 
   #schedule(): void {
@@ -127,7 +127,7 @@ class MemoryTransport implements Transport {
 
   /** Closes once both directions have ended. */
   #finish(): void {
-    if (this.#weEnded && this.#endDelivered && !this.#closed) this.#close(undefined);
+    if (this.#weEnded && this.#endDelivered) this.#close(undefined);
   }
 
   #drained(): void {

@@ -1,6 +1,7 @@
 import type { ByteSource, Chunk, SubscribableLike } from '../api.js';
 import { toBytes } from '../core/bytes.js';
 import { isThenable } from '../core/promises.js';
+import { type Pull, type Pulled, pulledOf } from '../core/pulled.js';
 
 /** Whom a source tells what it gave, for as long as that may have to be given again. */
 export interface Recorder {
@@ -27,36 +28,14 @@ export function movingSource(source: ByteSource, recorder: Recorder): MovingSour
     : new MovingPull(source, recorder);
 }
 
-type Value = Chunk | Chunk[];
-type Result = { done?: boolean | undefined; value?: Value | undefined };
-interface Puller {
-  next(): Result | PromiseLike<Result>;
-  return?(): unknown;
-}
-
-function pullerOf(source: ByteSource): Puller {
-  const form = source as Partial<AsyncIterable<Value> & Iterable<Value> & ReadableStream<Chunk>>;
-  // Only a reader can cancel while it waits.
-  const iterator =
-    form instanceof ReadableStream
-      ? undefined
-      : (form[Symbol.asyncIterator]?.() ?? form[Symbol.iterator]?.());
-  if (iterator !== undefined) return iterator as Puller;
-  const reader = (form as ReadableStream<Chunk>).getReader();
-  return {
-    next: () => reader.read() as Promise<Result>,
-    return: () => reader.cancel().then(() => reader.releaseLock()),
-  };
-}
-
 class MovingPull implements MovingSource {
   isExhausted = false;
   readonly #form: ByteSource;
   readonly #recorder: Recorder;
-  #puller: Puller | null = null;
+  #pulled: Pulled | null = null;
   #attempts = 0;
   /** A pull on its way, which the next attempt takes over. */
-  #pending: Result | PromiseLike<Result> | null = null;
+  #pending: Pull | PromiseLike<Pull> | null = null;
   #hasFailed = false;
 
   constructor(source: ByteSource, recorder: Recorder) {
@@ -69,14 +48,14 @@ class MovingPull implements MovingSource {
     const iterator = {
       next: () => this.#next(number),
       return: async () => {
-        if (number === this.#attempts && this.#recorder.isSettled) await this.#puller?.return?.();
+        if (number === this.#attempts && this.#recorder.isSettled) await this.#pulled?.close();
         return { done: true, value: undefined };
       },
     };
     // What gives no promise is pulled without one: `send()` takes either. It also fails if this throws.
-    const begin = (): AsyncIterator<Value> => {
-      this.#puller ??= pullerOf(this.#form);
-      return iterator as unknown as AsyncIterator<Value>;
+    const begin = (): AsyncIterator<Chunk | Chunk[]> => {
+      this.#pulled ??= pulledOf(this.#form);
+      return iterator as unknown as AsyncIterator<Chunk | Chunk[]>;
     };
     return { [Symbol.asyncIterator]: begin };
   }
@@ -86,14 +65,14 @@ class MovingPull implements MovingSource {
     this.isExhausted = true;
     if (this.#hasFailed) return;
     try {
-      Promise.resolve((this.#puller ?? pullerOf(this.#form)).return?.()).catch(() => {});
+      Promise.resolve((this.#pulled ?? pulledOf(this.#form)).close()).catch(() => {});
     } catch {
       // Why the stream failed is what counts.
     }
   }
 
-  #next(number: number): Result | PromiseLike<Result> {
-    const result = this.#pending ?? (this.#puller as Puller).next();
+  #next(number: number): Pull | PromiseLike<Pull> {
+    const result = this.#pending ?? (this.#pulled as Pulled).next();
     if (this.#recorder.isSettled && this.#pending === null && isThenable(result)) return result;
     this.#pending = result;
     if (!isThenable(result)) return this.#took(result);
@@ -108,10 +87,10 @@ class MovingPull implements MovingSource {
     );
   }
 
-  #took(result: Result): Result {
+  #took(result: Pull): Pull {
     if (result.done) this.isExhausted = true;
     else if (!this.#recorder.isSettled) {
-      const value = result.value as Value;
+      const value = result.value as Chunk | Chunk[];
       for (const bytes of (Array.isArray(value) ? value : [value]).map(toBytes)) this.#recorder.record(bytes);
     }
     // What has no bytes stays pending: a further attempt fails with it too.

@@ -2,6 +2,7 @@ import type { ByteSource, Chunk, SubscribableLike } from '../api.js';
 import { isChunk, toBytes } from '../core/bytes.js';
 import { hold } from '../core/hold.js';
 import { isThenable } from '../core/promises.js';
+import { type Pull, type Pulled, pulledOf } from '../core/pulled.js';
 
 /** What is told of each piece that a source gives. */
 export interface Pacer {
@@ -18,34 +19,15 @@ const pieceBytes = 16 * 1024;
 
 /** The same source, at the pace of `pacer`: pulled later, or held, or handed out piece by piece. */
 export function pacedSource(source: ByteSource, pacer: Pacer): ByteSource {
-  if (isChunk(source)) return pull(() => piecesOf(toBytes(source))[Symbol.iterator]() as Puller, pacer);
-  const form = source as Partial<
-    SubscribableLike<Chunk> & AsyncIterable<Chunk> & Iterable<Chunk> & ReadableStream<Chunk>
-  >;
-  if (typeof form.subscribe === 'function') return push(form as SubscribableLike<Chunk>, pacer);
-  if (form instanceof ReadableStream) return pull(() => readerOf(form), pacer);
-  const begin = (): Puller =>
-    form[Symbol.asyncIterator]?.() ?? form[Symbol.iterator]?.() ?? readerOf(source as ReadableStream<Chunk>);
-  return pull(begin, pacer);
+  if (isChunk(source)) return pull(piecesOf(toBytes(source)), pacer);
+  const form = source as Partial<SubscribableLike<Chunk>>;
+  return typeof form.subscribe === 'function'
+    ? push(form as SubscribableLike<Chunk>, pacer)
+    : pull(source, pacer);
 }
-
-/** What both kinds of iterators have. */
-interface Puller {
-  next(): Result | PromiseLike<Result>;
-  return?(): unknown;
-}
-type Result = { done?: boolean | undefined; value?: Chunk | Chunk[] | undefined };
 
 function* piecesOf(bytes: Uint8Array): Iterable<Uint8Array> {
   for (let at = 0; at < bytes.length; at += pieceBytes) yield bytes.subarray(at, at + pieceBytes);
-}
-
-function readerOf(stream: ReadableStream<Chunk>): Puller {
-  const reader = stream.getReader();
-  return {
-    next: () => reader.read() as Promise<Result>,
-    return: () => reader.cancel().then(() => reader.releaseLock()),
-  };
 }
 
 /** What is no chunk, or has one among it, costs nothing: the stream takes none of it, and says so itself. */
@@ -56,21 +38,28 @@ function sizeOf(value: Chunk | Chunk[] | undefined): number {
 }
 
 /** A source that cannot be begun is the stream's to fail with. */
-function pull(begin: () => Puller, pacer: Pacer): AsyncIterable<Chunk | Chunk[]> {
+function pull(source: ByteSource, pacer: Pacer): AsyncIterable<Chunk | Chunk[]> {
   return {
-    [Symbol.asyncIterator]: () => pacedBy(pacer, begin()) as unknown as AsyncIterator<Chunk | Chunk[]>,
+    [Symbol.asyncIterator]: () =>
+      pacedBy(pacer, pulledOf(source)) as unknown as AsyncIterator<Chunk | Chunk[]>,
   };
 }
 
-function pacedBy(pacer: Pacer, source: Puller): Puller {
+/** What is given when nothing is awaited: both kinds of iterators at once. */
+interface Paced {
+  next(): Pull | PromiseLike<Pull>;
+  return(): Promise<void>;
+}
+
+function pacedBy(pacer: Pacer, source: Pulled): Paced {
   let debt = 0;
   let isClosed = false;
-  const charged = (result: Result): Result => {
+  const charged = (result: Pull): Pull => {
     if (result.done) pacer.ended();
     else debt = pacer.charge(sizeOf(result.value));
     return result;
   };
-  const next = (): Result | PromiseLike<Result> => {
+  const next = (): Pull | PromiseLike<Pull> => {
     if (isClosed) return { done: true };
     if (debt > 0) {
       const ms = debt;
@@ -85,7 +74,7 @@ function pacedBy(pacer: Pacer, source: Puller): Puller {
     next,
     return: async () => {
       isClosed = true;
-      await source.return?.();
+      await source.close();
     },
   };
 }

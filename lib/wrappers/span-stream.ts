@@ -10,7 +10,7 @@ import type {
   StreamState,
   StreamStats,
 } from '../api.js';
-import { isChunk, toBytes } from '../core/bytes.js';
+import { isChunk, noBytes, toBytes } from '../core/bytes.js';
 import { StreamError } from '../core/errors.js';
 import { abortable, done, handled } from '../core/promises.js';
 import { checkSource } from '../core/source.js';
@@ -20,8 +20,6 @@ import { carryWaits } from './waits.js';
 
 /** What is kept of a stream that has no answer yet, so that it can be sent again elsewhere. */
 const replayBytes = 64 * 1024;
-
-const nothing: Uint8Array = new Uint8Array(0);
 
 /** Opens the stream on a further connection, or gives null where there is none left to try. */
 export type Reopen = () => Stream | null;
@@ -49,7 +47,7 @@ export class SpanStream implements Stream, Recorder {
   readonly #reopen: Reopen;
   #isSettled = false;
   /** What was sent, with room for more behind it; null once that is too much. */
-  #kept: Uint8Array | null = nothing;
+  #kept: Uint8Array | null = noBytes;
   #keptBytes = 0;
   #sendings: Set<Sending> = new Set();
   #end: { readonly trailers: HeadersInit | undefined } | null = null;
@@ -132,7 +130,7 @@ export class SpanStream implements Stream, Recorder {
   /** It is over, or will be: sources that waited for another connection are let go. */
   #fail(): void {
     this.#isSettled = true;
-    if (this.#kept !== null) this.#kept = nothing;
+    if (this.#kept !== null) this.#kept = noBytes;
     for (const { source } of this.#sendings) source.close();
     this.#sendings.clear();
   }

@@ -9,6 +9,7 @@ import type {
 } from '../api.js';
 import { type Clock, longestTimerMs, systemClock } from '../core/clock.js';
 import { noHeaders } from '../core/headers.js';
+import { checkLeast } from '../core/option.js';
 import { microtask } from '../core/promises.js';
 import { type RedactOptions, type Redactor, redactHeaders, redactor } from './redact.js';
 import { type TraceHeader, type TraceStats, traceEventSchema } from './trace-events.js';
@@ -36,6 +37,7 @@ export interface TraceOptions extends RedactOptions {
  * back.
  */
 export function trace(write: (text: string) => void, options: TraceOptions = {}): ProviderOperator {
+  checkLeast('statsMs', options.statsMs, 0);
   return (provider) => {
     new Tracer(provider, write, options).start();
     return provider;

@@ -252,6 +252,10 @@ describe('the dashboard as a server', () => {
     expect([again.status, again.headers['set-cookie']]).toEqual([303, [kept]]);
   });
 
+  it.each([-1, Number.NaN, '7'])('takes no %p for how often it pings', (value) => {
+    expect(() => dashboard({ pingMs: value as number })).toThrow(RangeError);
+  });
+
   it('says at once that no address can have such a token', () => {
     expect(() => serve({ token: '\ud800' })).toThrow(TypeError);
   });

@@ -295,4 +295,8 @@ describe('trace', () => {
     expect([events.length, broken, header]).toEqual([2, 3, undefined]);
     expect(readTrace('')).toEqual({ header: undefined, events: [], connections: [], broken: 0 });
   });
+
+  it.each([-1, Number.NaN, '7'])('takes no %p for its figures', (value) => {
+    expect(() => trace(() => {}, { statsMs: value as number })).toThrow(RangeError);
+  });
 });
