@@ -214,7 +214,7 @@ export class Crediting {
   #grant(stream: CoreStream, now: number): void {
     const { window } = stream.inbox;
     if (window.unread === 0 && !this.#host.peer.windowless) this.#grow(stream, now);
-    stream.creditAt = now;
+    stream.creditedAfterMs = Math.floor(now - stream.openedAt);
     const bytes = this.#owed(window);
     if (bytes === 0) return;
     window.grant(bytes);
@@ -233,8 +233,8 @@ export class Crediting {
     );
     if (window.target >= most) return;
     const rtt = this.#host.roundTrip();
-    const grown =
-      grownWindow(window.target, most, now - stream.creditAt, Number.isNaN(rtt) ? 0 : rtt) - window.target;
+    const elapsedMs = now - stream.openedAt - stream.creditedAfterMs;
+    const grown = grownWindow(window.target, most, elapsedMs, rtt || 0) - window.target;
     window.target += grown;
     this.#connection.target += grown;
     this.#grown += grown;

@@ -4,6 +4,7 @@ import { toBytes } from './bytes.js';
 import { StreamError } from './errors.js';
 import { canHold, hold, type Release } from './hold.js';
 import { Deferred, done, reject, rejected } from './promises.js';
+import { maxCredit } from './window.js';
 
 /** What a sending half asks of its stream. */
 export interface OutboxOwner {
@@ -56,7 +57,7 @@ export class Outbox {
   widest: number;
   bytesOut = 0;
   /** The longest piece of data that the peer takes on this stream. */
-  maxDataBytes: number = Number.POSITIVE_INFINITY;
+  maxDataBytes: number = maxCredit;
   /** The peer has taken the stream, whether its headers are here or still to come: data may go. */
   isConfirmed = false;
   trailers: StreamHeaders | null = null;

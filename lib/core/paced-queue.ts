@@ -1,9 +1,10 @@
-import { Observable, type Subscriber, type Unsubscribable } from 'rxjs';
+import type { Observable } from 'rxjs';
 import { onAbort } from './abort.js';
 import { StreamError } from './errors.js';
 import { Fifo } from './fifo.js';
 import { type Delivery, enter, leave, type Release } from './hold.js';
-import { microtask } from './promises.js';
+import { microtask, rejected } from './promises.js';
+import { type Readable, type Reader, Values } from './values.js';
 
 /** Queues whose reader came in this turn: one microtask for all of them. */
 let starting: { start(): void }[] = [];
@@ -41,8 +42,8 @@ interface Waiter<T> {
  *     push ──▶ queue ──▶ reader.next ──▶ held ──▶ released
  *                  end: complete, after the last release          fail: error, at once
  */
-export abstract class PacedQueue<T> extends Fifo<T> implements Delivery {
-  #reader: Subscriber<T> | null = null;
+export abstract class PacedQueue<T> extends Fifo<T> implements Delivery, Readable<T> {
+  #reader: Reader<T> | null = null;
   #waiter: Waiter<T> | null = null;
   /** The value being delivered, or held. */
   #current: T | undefined = undefined;
@@ -73,7 +74,7 @@ export abstract class PacedQueue<T> extends Fifo<T> implements Delivery {
   /** One subscriber at a time. Delivery starts on the microtask after subscribing, never inside it. */
   get values$(): Observable<T> {
     // Made anew each time: most are subscribed to once, and an idle stream need not carry it.
-    return new Observable((subscriber) => this.#attach(subscriber));
+    return new Values(this);
   }
 
   /** Whether somebody is reading, and is not holding. */
@@ -148,14 +149,14 @@ export abstract class PacedQueue<T> extends Fifo<T> implements Delivery {
 
   /** The next value, or null at the end. Taking it releases it. */
   read(signal?: AbortSignal): Promise<T | null> {
-    if (this.#failed) return Promise.reject(this.#error);
-    if (this.hasReader) return Promise.reject(this.#locked());
-    if (signal?.aborted) return Promise.reject(signal.reason);
+    if (this.#failed) return rejected(this.#error);
+    if (this.hasReader) return rejected(this.#locked());
+    if (signal?.aborted) return rejected(signal.reason);
     if (this.size > 0 && this.#holds === 0) {
       this.attached();
       const value = this.shift() as T;
       const weight = this.weigh(value);
-      if (this.#failed) return Promise.reject(this.#error);
+      if (this.#failed) return rejected(this.#error);
       this.released(value, weight);
       return Promise.resolve(value);
     }
@@ -183,24 +184,21 @@ export abstract class PacedQueue<T> extends Fifo<T> implements Delivery {
     return 1;
   }
 
-  #attach(subscriber: Subscriber<T>): Unsubscribable | undefined {
-    if (this.#failed) subscriber.error(this.#error);
-    else if (this.hasReader) subscriber.error(this.#locked());
+  attach(reader: Reader<T>): void {
+    if (this.#failed) reader.error(this.#error);
+    else if (this.hasReader) reader.error(this.#locked());
     else if (this.#ended && this.size === 0 && this.#holds === 0) {
       this.toldEnd = true;
-      subscriber.complete();
+      reader.complete();
     } else {
-      this.#reader = subscriber;
+      this.#reader = reader;
       // Everyone who subscribes in this turn, through share() for instance, then sees every value.
       this.#starting = true;
       startSoon(this);
       this.attached();
-      return this;
     }
-    return undefined;
   }
 
-  /** What rxjs calls when a reader is over; it has left if it still is ours. */
   unsubscribe(): void {
     if (this.#reader === null || !this.#reader.closed) return;
     this.#reader = null;

@@ -49,8 +49,8 @@ export class CoreStream implements Stream, Entry, InboxOwner, OutboxOwner {
   readStalled = false;
   /** The stream waits for its credit frame. */
   creditDue = false;
-  /** When credit was last returned: for the growth of the window. */
-  creditAt = 0;
+  /** When credit was last returned, in whole milliseconds from the opening: for the growth of the window. */
+  creditedAfterMs = 0;
   /** Over, and read by nobody: what waits in it is no longer the connection's. */
   isLeftBehind = false;
   /** Discarded after `stop()`, where the wire has no STOP. */
@@ -77,7 +77,6 @@ export class CoreStream implements Stream, Entry, InboxOwner, OutboxOwner {
     this.urgency = urgency;
     this.announced = origin === 'remote';
     this.openedAt = host.now();
-    this.creditAt = this.openedAt;
     this.inbox = new Inbox(this, limits.windowBytes);
     this.outbox = new Outbox(this, sendWindow, limits.streamQueueBytes);
   }
@@ -337,7 +336,7 @@ export class CoreStream implements Stream, Entry, InboxOwner, OutboxOwner {
 
   async [Symbol.asyncDispose](): Promise<void> {
     if (!isLocalOver(this.#state) && !this.outbox.wantsEnd) {
-      this.reset('cancel');
+      this.reset();
       return;
     }
     this.stop();
