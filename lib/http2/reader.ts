@@ -170,7 +170,8 @@ export class Http2Reader implements FrameHandler {
   onDataEnd(_id: number, end: boolean): void {
     const padding = this.#left;
     if (padding > 0) this.#pad(this.#open, padding);
-    if (this.#empty && !end) this.#session.peer.fault('useless');
+    // Apache puts one before trailers.
+    if (this.#empty && !end) this.#useless();
     const stream = this.#open;
     this.#target = null;
     if (end && stream !== null) this.#end(stream, undefined);

@@ -55,6 +55,8 @@ const startStreams = 100;
 /** Our own data may be in longer pieces than this only if the peer asks for it; beyond, others would wait for it. */
 const mostDataBytes = 64 * 1024;
 
+const continueFields: readonly string[] = [':status', '100'];
+
 /** As much of an error's message as GOAWAY repeats. */
 const mostDebugBytes = 256;
 
@@ -115,6 +117,8 @@ export class Http2Wire implements Wire {
   readonly lingersEnd: boolean;
   readonly #idShift: number;
   #plainRequest: readonly string[] | undefined;
+  /** They have heard 100. */
+  readonly #continued: WeakSet<CoreStream> = new WeakSet();
   /** Where field blocks are made. */
   #scratch: Uint8Array = noBytes;
   /** The last block, whose list it stands for, and at which change of the encoder: it would be the same bytes again. */
@@ -226,7 +230,24 @@ export class Http2Wire implements Wire {
   }
 
   accept(stream: CoreStream, headers: StreamHeaders, _bytes: number, end: boolean): void {
+    if (!end) this.#continue(stream);
     this.#headers(stream.id, responseFields(headers), end, headers);
+  }
+
+  answersLater(stream: CoreStream): void {
+    this.#continue(stream);
+    this.#session.transmitter.schedule();
+  }
+
+  /**
+   * Who keeps its body back until it hears 100 hears that it is read (RFC 9110 §10.1.1). A 200 alone would tell many that it
+   * is not: curl behind Apache, the HttpClient of Java.
+   */
+  #continue(stream: CoreStream): void {
+    if (stream.remoteOver || this.#continued.has(stream)) return;
+    if (stream.headers.get('expect')?.toLowerCase() !== '100-continue') return;
+    this.#continued.add(stream);
+    this.#headers(stream.id, continueFields, false, noHeaders);
   }
 
   data(stream: CoreStream, bytes: number, end: boolean): void {

@@ -113,6 +113,15 @@ describe('a server', () => {
     expect(goAways()).toEqual([errorCode.ENHANCE_YOUR_CALM]);
   });
 
+  it('takes a DATA without bytes for each request', async () => {
+    for (let id = 1; id < 600; id += 2) {
+      const stream = await opens(id);
+      await says(frame(DATA, 0, id), frame(DATA, frameFlag.END_STREAM, id));
+      await stream.end();
+    }
+    expect(goAways()).toEqual([]);
+  });
+
   it.each([
     ['is empty', frame(DATA, 0, 1)],
     ['is only padded', frame(DATA, frameFlag.PADDED, 1, new Uint8Array(1))],
@@ -121,5 +130,35 @@ describe('a server', () => {
     await opens(1);
     for (let count = 0; count < 200; count++) await says(empty);
     expect(goAways()).toEqual([errorCode.ENHANCE_YOUR_CALM]);
+  });
+});
+
+describe('a client', () => {
+  it('takes a DATA without bytes before the trailers of each answer, as Apache sends them', async () => {
+    const transport = new ScriptedTransport();
+    const client = trackProvider(http2(transport, { clock: new ManualClock() } as Http2Options));
+    const says = async (...frames: readonly Uint8Array[]): Promise<void> => {
+      transport.feed(join(...frames));
+      await settled();
+    };
+    await says(settings);
+    const trailers = hex('40 0b 67 72 70 63 2d 73 74 61 74 75 73 01 30');
+    for (let count = 0; count < 300; count++) {
+      const stream = client.newStream();
+      void stream.end();
+      const read = stream.read();
+      await settled();
+      const { id } = stream;
+      await says(
+        frame(HEADERS, frameFlag.END_HEADERS, id, hex('88')),
+        frame(DATA, 0, id, hex('61')),
+        frame(DATA, 0, id),
+        frame(HEADERS, frameFlag.END_HEADERS | frameFlag.END_STREAM, id, trailers),
+      );
+      expect(await read).toEqual(hex('61'));
+      expect((await stream.trailers)?.get('grpc-status')).toBe('0');
+    }
+    client.abort();
+    await settled();
   });
 });
