@@ -155,9 +155,11 @@ export class CoreStream implements Stream, Entry, InboxOwner, OutboxOwner {
   accept(headers?: HeadersInit | PromiseLike<HeadersInit>): this {
     this.#mustBeRemote('accept');
     if (isThenable(headers)) {
-      if (!this.#mayAnswer()) return this;
-      this.answer = 'promised';
-      this.#host.wire.answersLater?.(this);
+      if (this.#mayAnswer()) {
+        this.answer = 'promised';
+        this.#host.wire.answersLater?.(this);
+      }
+      // Of a stream that is over, too: its promise may be rejected all the same.
       headers.then(
         (late) => this.#settleAnswer(late),
         (error: unknown) => this.#refuseFor(error),
@@ -335,10 +337,7 @@ export class CoreStream implements Stream, Entry, InboxOwner, OutboxOwner {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    if (!isLocalOver(this.#state) && !this.outbox.wantsEnd) {
-      this.reset();
-      return;
-    }
+    if (!isLocalOver(this.#state) && !this.outbox.wantsEnd) return this.reset();
     this.stop();
     await this.closed.catch(() => {});
   }

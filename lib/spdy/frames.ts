@@ -89,7 +89,7 @@ export const SETTINGS_MAX_CONCURRENT_STREAMS = 4;
 /** The window of every stream, new and old; the connection's window stays. */
 export const SETTINGS_INITIAL_WINDOW_SIZE = 7;
 
-/** A setting of our own, always 1: the sender is of this library. Others have no use for it. */
+/** A setting of our own: the sender is of this library, and lets the connection have so many bytes on their way. */
 export const SETTINGS_OF_OURS = 0xf5a1;
 
 // Sizes of what precedes the content, or of the whole frame where the content is fixed.

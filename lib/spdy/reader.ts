@@ -191,7 +191,8 @@ export class SpdyReader implements SpdyHandler {
     this.#seen(FRAME_SETTINGS, flags, 0, settingsBytes(entries.length));
     const { peer, transmitter } = this.#session;
     peer.fault('settings');
-    if (entries.some(({ id }) => id === SETTINGS_OF_OURS)) this.#recognised();
+    const ours = entries.find(({ id }) => id === SETTINGS_OF_OURS);
+    if (ours !== undefined) this.#recognised(ours.value);
     for (const { id, value } of entries) {
       if (id === SETTINGS_MAX_CONCURRENT_STREAMS) transmitter.allowOpen(value);
       if (id !== SETTINGS_INITIAL_WINDOW_SIZE) continue;
@@ -204,9 +205,9 @@ export class SpdyReader implements SpdyHandler {
   }
 
   /** Data need not wait for replies any more, and what waits for one goes. */
-  #recognised(): void {
+  #recognised(receiveBudgetBytes: number): void {
     const { streams, transmitter } = this.#session;
-    this.#wire.recognise();
+    this.#wire.recognise(receiveBudgetBytes);
     for (const stream of streams.values()) {
       stream.outbox.settle();
       transmitter.ready(stream);

@@ -104,17 +104,16 @@ export class SpdyWire implements Wire {
   }
 
   /**
-   * The peer is of ours, which says so before it gets any data. Both ends tend to be set up alike: no more is assumed of
-   * it than we grant ourselves.
+   * The peer is of ours, which says so before it gets any data, and how much of it the connection may have on its way: less
+   * than the draft begins with, where it wants to keep less.
    */
-  recognise(): void {
+  recognise(receiveBudgetBytes: number): void {
     if (this.peerIsOurs) return;
     this.peerIsOurs = true;
-    const { peer, limits } = this.#session;
-    const connection = Math.min(INITIAL_WINDOW_BYTES, limits.receiveBudgetBytes);
+    const { peer } = this.#session;
+    const connection = Math.min(INITIAL_WINDOW_BYTES, receiveBudgetBytes);
     if (!peer.windowless) peer.connectionWindow(connection);
     peer.earlyConnectionWindow = connection;
-    peer.windows(Math.min(INITIAL_WINDOW_BYTES, limits.windowBytes));
   }
 
   /** Go drops DATA before the SYN_REPLY, and says nothing. */
@@ -176,7 +175,7 @@ export class SpdyWire implements Wire {
     const entries = [
       { id: SETTINGS_MAX_CONCURRENT_STREAMS, flags: 0, value: Math.min(limits.maxStreams, MAX_STREAM_ID) },
       ...(this.flowControl === 'off' ? [] : [window]),
-      { id: SETTINGS_OF_OURS, flags: 0, value: 1 },
+      { id: SETTINGS_OF_OURS, flags: 0, value: limits.receiveBudgetBytes },
     ];
     const size = settingsBytes(entries.length);
     writeSettings(this.#writer.slab, this.#reserve(size, FRAME_SETTINGS, 0, 0), entries, 0);

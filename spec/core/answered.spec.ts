@@ -399,3 +399,20 @@ describe('send()', () => {
     expect(() => stream.send(new Subject<Uint8Array>(), options as SendOptions)).toThrow(message);
   });
 });
+
+describe.each(Object.entries(protocols))('over %s, a promise for the answer', (_name, make) => {
+  it('may be rejected once the opener has gone', async () => {
+    const unhandled = jest.fn();
+    process.on('unhandledRejection', unhandled);
+    const [client, server] = await pair(make());
+    const accepted = server.accept();
+    const opener = client.newStream({ path: '/' });
+    const stream = (await accepted) as Stream;
+    opener.reset('cancel');
+    await expect(stream.closed).rejects.toMatchObject({ code: 'reset', remote: true });
+    expect(stream.accept(Promise.reject(new Error('no such user')))).toBe(stream);
+    await new Promise((resolve) => setImmediate(resolve));
+    process.off('unhandledRejection', unhandled);
+    expect(unhandled).not.toHaveBeenCalled();
+  });
+});

@@ -64,7 +64,7 @@ describe('DATA before the SYN_REPLY is dropped by Go', () => {
 
   it('but not to peers of ours', async () => {
     const peer = new ScriptedPeer('client');
-    await peer.say(settings({ id: SETTINGS_OF_OURS, flags: 0, value: 1 }));
+    await peer.say(settings({ id: SETTINGS_OF_OURS, flags: 0, value: MiB }));
     const sending = fate(peer.provider.newStream().send('hello'));
     await settled();
     const names = peer.names();
@@ -77,7 +77,7 @@ describe('DATA before the SYN_REPLY is dropped by Go', () => {
     const sending = fate(peer.provider.newStream().send(new Set(['some', 'more'])));
     await settled();
     expect([peer.bytes(1), sending.state]).toEqual([0, 'pending']);
-    await peer.say(settings({ id: SETTINGS_OF_OURS, flags: 0, value: 1 }));
+    await peer.say(settings({ id: SETTINGS_OF_OURS, flags: 0, value: MiB }));
     await settled();
     expect([peer.bytes(1), sending.state]).toEqual([8, 'resolved']);
   });
@@ -144,7 +144,7 @@ describe('Go may lose what it has not read yet to a reset', () => {
   });
 
   it('and to peers of ours at once', async () => {
-    const peer = await stopped(settings({ id: SETTINGS_OF_OURS, flags: 0, value: 1 }));
+    const peer = await stopped(settings({ id: SETTINGS_OF_OURS, flags: 0, value: MiB }));
     expect([peer.all('RST_STREAM', 1).length, peer.provider.streams.size]).toEqual([1, 0]);
   });
 });
@@ -194,16 +194,17 @@ describe('Go gives no credit', () => {
   });
 
   it.each(['auto', 'on'] as const)(
-    'and whoever shows windows has those of the draft, however small our own are (%s)',
+    'and whoever shows windows has those of the draft, or says which, however small our own are (%s)',
     async (flowControl) => {
       const limits = { windowBytes: 8 * KiB, receiveBudgetBytes: 16 * KiB };
-      for (const [ours, sent] of [
+      for (const [ours = 0, sent] of [
         [0, 64 * KiB],
-        [1, 16 * KiB],
+        [24 * KiB, 24 * KiB],
+        [MiB, 64 * KiB],
       ]) {
         const peer = new ScriptedPeer('client', { flowControl, limits });
         const stream = peer.provider.newStream();
-        const sign = ours === 1 ? [settings({ id: SETTINGS_OF_OURS, flags: 0, value: 1 })] : [];
+        const sign = ours === 0 ? [] : [settings({ id: SETTINGS_OF_OURS, flags: 0, value: ours })];
         await peer.say(...sign, windowUpdate(1, 64 * KiB), peer.synReply(1));
         void stream.write(new Uint8Array(MiB));
         await settled();
@@ -591,7 +592,7 @@ describe('the opening frame', () => {
     await stream.closed;
     expect(peer.all('SYN_REPLY')).toEqual([]);
 
-    await peer.say(settings({ id: SETTINGS_OF_OURS, flags: 0, value: 1 }), peer.synStream(3, [], 2));
+    await peer.say(settings({ id: SETTINGS_OF_OURS, flags: 0, value: MiB }), peer.synStream(3, [], 2));
     await (await take(peer))[Symbol.asyncDispose]();
     expect([peer.all('RST_STREAM', 3).length, peer.provider.streams.size]).toEqual([1, 0]);
 
