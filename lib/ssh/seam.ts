@@ -68,12 +68,13 @@ export const hungUpEarly = 'the peer closed the connection before the login was 
 /** Logging in to a server is what ssh2's own clients do not count. */
 const loginMethods: readonly string[] = ['publickey', 'password'];
 
-const MSG_USERAUTH_SUCCESS = 52;
 const firstConnectionMessage = 80;
 const lastConnectionMessage = 100;
-/** What ssh2 has a handler for, apart from channels and the key exchange. */
-const handled: ReadonlySet<number> = new Set([1, 2, 3, 4, 5, 6, 7, 20, 50, 51, 52, 53, 60, 61]);
-const idle: ReadonlySet<number> = new Set([2, 3, 4, 7]);
+/** What ssh2 has a handler for once somebody is logged in, apart from channels and the key exchange. */
+const handled: ReadonlySet<number> = new Set([1, 2, 3, 4, 6, 7, 20, 50, 51, 52, 53, 60, 61]);
+const idle: ReadonlySet<number> = new Set([2, 3, 4, 7, 50]);
+/** RFC 4252 §5.1: Twisted's clients log in anew after each key exchange. */
+const ignored: ReadonlySet<number> = new Set([50, 52]);
 
 /** A server's keys, and how its connections find their way from ssh2 back to us. */
 export class ServerSide {
@@ -414,8 +415,7 @@ export class Packets implements SocketOwner {
       this.#owner.idleMessage(type, payload.length);
       return undefined;
     } else if (idle.has(type)) this.#owner.idleMessage(type, payload.length);
-    else if (type === MSG_USERAUTH_SUCCESS) return undefined;
-    return onPayload(payload);
+    return ignored.has(type) ? undefined : onPayload(payload);
   }
 
   /** RFC 4253 §11.4. */

@@ -103,6 +103,13 @@ export class Sessions {
     this.#wire.ended(channel);
   }
 
+  /** All is known of a command, and our CLOSE is out. Twisted's servers never answer that. */
+  finished({ session, stream }: Channel): void {
+    if (session === null || session.exit === null || stream === null) return;
+    stream.inbox.awaitsTrailers = false;
+    stream.peerEnded(headersOf(session.exit));
+  }
+
   closed(channel: Channel, stream: CoreStream): void {
     const { peer } = this.#session;
     const exit = channel.session?.exit ?? null;

@@ -340,7 +340,11 @@ export class SshWire implements Wire {
    */
   ended(channel: Channel): void {
     const { eofSent, eofReceived, closeReceived, session } = channel;
-    if (closeReceived || (eofSent && eofReceived && session?.exit !== null)) this.close(channel);
+    if (closeReceived) this.close(channel);
+    else if (eofSent && eofReceived && session?.exit !== null) {
+      this.close(channel);
+      this.#reader.sessions.finished(channel);
+    }
   }
 
   close(channel: Channel): void {

@@ -1,4 +1,4 @@
-/** When the channel of a command is closed: its server may tell the exit behind the end of the output, and may wait for CLOSE. */
+/** When a command is over: its server may tell the exit behind the end of the output, wait for our CLOSE, and never answer it. */
 import { type EventEmitter, once } from 'node:events';
 import { connect, type Provider } from 'rxmux/node';
 import { trackProvider } from '../support/leaks.js';
@@ -8,7 +8,12 @@ import type { Stock, StockServer } from '../support/stock-ssh2.js';
 /** The end of a command that is served. */
 interface Command extends EventEmitter {
   readonly outgoing: { readonly id: number };
-  readonly _client: { readonly _protocol: { exitStatus(channel: number, status: number): void } };
+  readonly _client: {
+    readonly _protocol: {
+      exitStatus(channel: number, status: number): void;
+      channelClose(channel: number): void;
+    };
+  };
   eof(): void;
   close(): void;
   resume(): void;
@@ -33,6 +38,14 @@ const servers: Record<string, readonly [(command: Command) => void, (command: Co
     () => {},
   ],
   'ends, tells the exit when we have ended, and waits for our CLOSE': [(command) => command.eof(), exit],
+  'ends and tells the exit, and never closes': [
+    (command) => {
+      command._client._protocol.channelClose = () => {};
+      command.eof();
+      exit(command);
+    },
+    () => {},
+  ],
   'ends, tells the exit when we have ended, and closes': [
     (command) => command.eof(),
     (command) => {
