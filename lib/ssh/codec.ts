@@ -17,6 +17,7 @@ import {
   MSG_GLOBAL_REQUEST,
   MSG_REQUEST_FAILURE,
   MSG_REQUEST_SUCCESS,
+  MSG_UNIMPLEMENTED,
   messageName,
   TYPE_STREAM,
 } from './frames.js';
@@ -126,6 +127,11 @@ export function readMessage(payload: Uint8Array, handler: SshHandler): void {
       return;
     case MSG_REQUEST_FAILURE:
       reader.last(undefined);
+      handler.requestFailure();
+      return;
+    case MSG_UNIMPLEMENTED:
+      // The link gives none but those that a global request of ours is answered with.
+      reader.last(reader.uint32());
       handler.requestFailure();
       return;
     case MSG_DISCONNECT: {

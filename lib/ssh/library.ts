@@ -69,7 +69,7 @@ export interface Internals {
       finalize(packet: Uint8Array): Uint8Array;
     };
   };
-  readonly _cipher: { encrypt(packet: Uint8Array): void };
+  readonly _cipher: { readonly outSeqno: number; encrypt(packet: Uint8Array): void };
   _decipher: Decipher | undefined;
   /** Ours, while a key exchange runs. */
   readonly _kexinit: unknown;
@@ -124,6 +124,7 @@ export function checked(protocol: Internals): Internals {
     '_packetRW.write.finalize': typeof write?.finalize === 'function',
     '_packetRW.write.allocStart': typeof write?.allocStart === 'number',
     '_cipher.encrypt': typeof protocol?._cipher?.encrypt === 'function',
+    '_cipher.outSeqno': typeof protocol?._cipher?.outSeqno === 'number',
     _kexinit: protocol !== undefined && '_kexinit' in protocol,
     _kex: protocol !== undefined && '_kex' in protocol,
     _decipher: protocol !== undefined && '_decipher' in protocol,

@@ -1,4 +1,5 @@
 import type { Transport } from '../api.js';
+import { noBytes } from '../core/bytes.js';
 import { systemClock } from '../core/clock.js';
 import { StreamError } from '../core/errors.js';
 import { readUint32 } from './codec.js';
@@ -6,7 +7,11 @@ import { failure, SshError } from './errors.js';
 import {
   DISCONNECT_BY_APPLICATION,
   DISCONNECT_NO_MORE_AUTH_METHODS,
+  MSG_GLOBAL_REQUEST,
   MSG_IGNORE,
+  MSG_REQUEST_FAILURE,
+  MSG_REQUEST_SUCCESS,
+  MSG_UNIMPLEMENTED,
   SOFTWARE,
   SOFTWARE_VERSION,
 } from './frames.js';
@@ -47,6 +52,12 @@ const idleBytes = 1024;
 const hidingBytes = 64;
 /** A peer that changes keys after less than this does so for its own amusement. */
 const fairRekeyBytes = 256 * 1024;
+/** What global requests are answered with; by UNIMPLEMENTED where the peer knows of none, tinyssh for one. */
+const globalAnswers: ReadonlySet<number> = new Set([
+  MSG_REQUEST_SUCCESS,
+  MSG_REQUEST_FAILURE,
+  MSG_UNIMPLEMENTED,
+]);
 
 type Handlers = Parameters<Transport['start']>[0];
 
@@ -84,6 +95,8 @@ export class SshLink implements Transport, PacketsOwner {
   #keyedPackets = 0;
   /** A message pays for one IGNORE: asyncssh sends an empty one before each. */
   #mayHide = true;
+  /** The sequence numbers of global requests that wait for an answer: those come in the order of the requests. */
+  readonly #asked: number[] = [];
   #paused = false;
   #over = false;
   readonly #timers: Set<() => void> = new Set();
@@ -217,11 +230,18 @@ export class SshLink implements Transport, PacketsOwner {
   message(payload: Uint8Array): void {
     this.#keyedPackets++;
     this.#mayHide = true;
+    if (globalAnswers.has(payload[0] as number)) this.#asked.shift();
     this.#handlers?.onData(payload);
   }
 
   /** A long one costs what as many short ones would. */
-  idleMessage(type: number, bytes: number): void {
+  idleMessage(payload: Uint8Array): void {
+    if (this.#isAnswer(payload)) {
+      this.message(payload);
+      return;
+    }
+    const [type] = payload;
+    const bytes = payload.length;
     if (this.#mayHide && type === MSG_IGNORE && bytes <= hidingBytes) {
       this.#mayHide = false;
       return;
@@ -287,6 +307,13 @@ export class SshLink implements Transport, PacketsOwner {
     );
   }
 
+  /** An UNIMPLEMENTED that names our oldest request (RFC 4253 §11.4), or what came behind it: tinyssh is one too far. */
+  #isAnswer(payload: Uint8Array): boolean {
+    const [asked] = this.#asked;
+    if (asked === undefined || payload[0] !== MSG_UNIMPLEMENTED || payload.length !== 5) return false;
+    return (readUint32(payload, 1) - asked) >>> 0 <= 1;
+  }
+
   async #authenticate(attempt: SshAuthAttempt | null, isProved: boolean): Promise<boolean | null> {
     const accepted = attempt !== null && (await this.#login.authenticate(attempt)) === true;
     if (this.#over) return null;
@@ -313,6 +340,8 @@ export class SshLink implements Transport, PacketsOwner {
       if (this.#owner?.isOver()) this.#handlers?.onData(chunk);
       return;
     }
+    // Some of what comes is not for the engine (IGNORE, an exchange of keys), but whoever sends it is not silent.
+    this.#handlers?.onData(noBytes);
     const bytes = chunk.length;
     if (!this.#loggedIn || this.#peerKeying) {
       this.#unkeyedBytes += bytes;
@@ -369,7 +398,9 @@ export class SshLink implements Transport, PacketsOwner {
         at = 0;
         piece = pieces[index] as Uint8Array;
       }
-      packets.send(packet);
+      const wantsAnswer = isAsking(packet, packets.payloadAt);
+      const sequence = packets.send(packet);
+      if (wantsAnswer) this.#asked.push(sequence);
     }
     this.#shipping = false;
     const more = this.#flush();
@@ -443,6 +474,11 @@ export class SshLink implements Transport, PacketsOwner {
     this.#timers.clear();
     this.#packets.close();
   }
+}
+
+/** Whether the message at `at` is a global request that wants an answer (RFC 4254 §4). */
+function isAsking(packet: Uint8Array, at: number): boolean {
+  return packet[at] === MSG_GLOBAL_REQUEST && packet[at + 5 + readUint32(packet, at + 1)] !== 0;
 }
 
 function copy(from: Uint8Array, at: number, bytes: number, target: Uint8Array, to: number): void {

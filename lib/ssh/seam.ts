@@ -52,8 +52,8 @@ export interface PacketsOwner {
   writeOut(bytes: Uint8Array): void;
   /** A message of the connection protocol, or DISCONNECT. */
   message(payload: Uint8Array): void;
-  /** A message of the transport that does nothing, of so many bytes. */
-  idleMessage(type: number, bytes: number): void;
+  /** A message of the transport that does nothing. */
+  idleMessage(payload: Uint8Array): void;
   loggedIn(peerSoftware: string): void;
   /** A key exchange has begun; by us, or by the peer. */
   keying(byPeer: boolean): void;
@@ -256,7 +256,7 @@ export class Packets implements SocketOwner {
     return !this.#over && (this.#protocol === null || this.#protocol._destruct !== undefined);
   }
 
-  /** Room for a payload of `bytes`, to be filled from `payloadAt` on and then given to `send`. Only while `isOpen`. */
+  /** Room for a payload, to be filled from `payloadAt` on. Only while `isOpen`, as `send`, which gives its number. */
   allocate(bytes: number): Uint8Array {
     const { _packetRW, _cipher } = this.#protocol as Internals;
     if (_cipher !== this.#cipher) {
@@ -270,9 +270,10 @@ export class Packets implements SocketOwner {
     return (this.#protocol as Internals)._packetRW.write.allocStart;
   }
 
-  send(packet: Uint8Array): void {
-    const protocol = this.#protocol as Internals;
-    protocol._cipher.encrypt(protocol._packetRW.write.finalize(packet));
+  send(packet: Uint8Array): number {
+    const { _cipher, _packetRW } = this.#protocol as Internals;
+    _cipher.encrypt(_packetRW.write.finalize(packet));
+    return (_cipher.outSeqno - 1) >>> 0;
   }
 
   /** The owner has no packet any more that it was given by `writeOut`. */
@@ -412,9 +413,9 @@ export class Packets implements SocketOwner {
       this.#owner.peerKeying();
     } else if (!handled.has(type)) {
       this.#unimplemented();
-      this.#owner.idleMessage(type, payload.length);
+      this.#owner.idleMessage(payload);
       return undefined;
-    } else if (idle.has(type)) this.#owner.idleMessage(type, payload.length);
+    } else if (idle.has(type)) this.#owner.idleMessage(payload);
     return ignored.has(type) ? undefined : onPayload(payload);
   }
 

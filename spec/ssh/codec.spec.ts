@@ -77,6 +77,8 @@ const golden: readonly (readonly [string, string])[] = [
   ['50 00000015 6b656570616c697665406f70656e7373682e636f6d 01', 'globalRequest keepalive@openssh.com true +'],
   ['51 0000a1b2', 'requestSuccess +0000a1b2'],
   ['52', 'requestFailure'],
+  // tinyssh's answer to that.
+  ['03 00000006', 'requestFailure'],
   ['01 0000000b 00000004 646f6e65 00000000', 'disconnect 11 done'],
   ['01 0000000b 00000004 646f6e65', 'disconnect 11 done'],
   ['70 01', 'unknown 112'],

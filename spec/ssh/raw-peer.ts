@@ -1,4 +1,6 @@
 import { type Limits, memoryPair, type Provider, type StreamError } from 'rxmux';
+import { type Clock, systemClock } from '../../lib/core/clock.js';
+import type { SessionOptions } from '../../lib/core/session.js';
 import { encodeMessage, type Field, PayloadReader, writeUint32 } from '../../lib/ssh/codec.js';
 import * as wire from '../../lib/ssh/frames.js';
 import { ssh } from '../../lib/ssh/index.js';
@@ -23,10 +25,16 @@ export class RawPeer {
   readonly #ready: Promise<void>;
   #waiting: (() => void)[] = [];
 
-  constructor(limits: Partial<Limits> = {}, options: SshOptions = {}, own: Partial<Limits> = {}) {
+  constructor(
+    limits: Partial<Limits> = {},
+    options: SshOptions = {},
+    own: Partial<Limits> = {},
+    clock: Clock = systemClock,
+  ) {
     const [near, far] = memoryPair();
     const both = trusting(options);
-    this.server = trackProvider(ssh(both)(far, { role: 'server', limits }));
+    const serving: SessionOptions = { role: 'server', limits, clock };
+    this.server = trackProvider(ssh(both)(far, serving));
     const key = readPrivateKey('privateKey', both.privateKey as string);
     const client = new ClientSide(both, key, defaultAlgorithms, []);
     const unauthenticated = { count: 0 };
@@ -43,6 +51,8 @@ export class RawPeer {
     });
     this.link.start({
       onData: (payload) => {
+        // The link tells so that it has heard something.
+        if (payload.length === 0) return;
         this.received.push(payload);
         this.#wake();
       },
