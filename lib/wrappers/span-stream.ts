@@ -14,6 +14,7 @@ import { isChunk, noBytes, toBytes } from '../core/bytes.js';
 import { StreamError } from '../core/errors.js';
 import { abortable, done, handled } from '../core/promises.js';
 import { checkSource } from '../core/source.js';
+import { isLocalOver } from '../core/stream-state.js';
 import { iterate, readableOf, writableOf } from '../core/views.js';
 import { type MovingSource, movingSource, type Recorder } from './moving-source.js';
 import { carryWaits } from './waits.js';
@@ -41,8 +42,6 @@ interface Sending {
 export class SpanStream implements Stream, Recorder {
   readonly id: number;
   readonly origin: 'local' | 'remote' = 'local';
-  /** The stream of a connection whose end of the sending half was told as an event: one of a later attempt is no news. */
-  endToldOf: Stream | null = null;
   #inner: Stream;
   readonly #reopen: Reopen;
   #isSettled = false;
@@ -52,6 +51,8 @@ export class SpanStream implements Stream, Recorder {
   #sendings: Set<Sending> = new Set();
   #end: { readonly trailers: HeadersInit | undefined } | null = null;
   #stopped: { readonly code: ResetCode | undefined } | null = null;
+  /** The stream of a connection on which our half ended first. */
+  #endedOn: Stream | null = null;
   /** All that was kept is with the present inner stream. */
   #replayed: Promise<unknown> = Promise.resolve();
   /** When it was opened first, once it is somewhere else. */
@@ -97,6 +98,11 @@ export class SpanStream implements Stream, Recorder {
     return true;
   }
 
+  /** Our half had ended before it was sent again, on `inner`. */
+  hasEndedBefore(inner: Stream): boolean {
+    return this.#endedOn !== null && this.#endedOn !== inner;
+  }
+
   /** Keeps what was sent, in case it has to be sent again. */
   record(bytes: Uint8Array): void {
     if (this.#isSettled || this.#kept === null || this.#hasEnded()) return;
@@ -111,8 +117,12 @@ export class SpanStream implements Stream, Recorder {
   }
 
   #watch(inner: Stream): void {
+    const watching = inner.state$.subscribe((state) => {
+      if (state === 'half-closed-local') this.#endedOn ??= inner;
+    });
     inner.reply.then(
       () => {
+        watching.unsubscribe();
         if (inner === this.#inner) this.#settle();
       },
       (error: unknown) => {
@@ -197,17 +207,14 @@ export class SpanStream implements Stream, Recorder {
   }
 
   get state(): StreamState {
-    return this.#inner.state;
+    return this.#stateOf(this.#inner, this.#inner.state);
   }
 
   get state$(): Observable<StreamState> {
-    if (this.#isSettled) return this.#inner.state$;
     return new Observable((subscriber) => {
       let last: StreamState | undefined;
       const tell = (state: StreamState): void => {
-        // Sent again elsewhere, a stream that had ended its half goes through the beginning once more.
-        const isBack = last === 'half-closed-local' && (state === 'opening' || state === 'open');
-        if (state === last || isBack) return;
+        if (state === last) return;
         last = state;
         subscriber.next(state);
       };
@@ -219,7 +226,7 @@ export class SpanStream implements Stream, Recorder {
         subscriber.add(
           inner.state$.subscribe({
             next: (state) => {
-              if (state !== 'reset' || this.#isSettled) tell(state);
+              if (state !== 'reset' || this.#isSettled) tell(this.#stateOf(inner, state));
             },
             complete: () => {
               if (inner.state !== 'reset') subscriber.complete();
@@ -232,6 +239,11 @@ export class SpanStream implements Stream, Recorder {
       };
       attach(this.#inner);
     });
+  }
+
+  /** What a state of `inner` is for our user: an end that was told is not taken back. */
+  #stateOf(inner: Stream, state: StreamState): StreamState {
+    return this.hasEndedBefore(inner) && !isLocalOver(state) ? 'half-closed-local' : state;
   }
 
   get stats(): StreamStats {

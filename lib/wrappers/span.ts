@@ -358,10 +358,8 @@ class SpanProvider implements Span {
       subscriber.next(known === stream ? event : { ...event, stream: known });
       return;
     }
-    if (event.type === 'end' && stream.state === 'half-closed-local') {
-      shown.endToldOf ??= stream;
-      if (shown.endToldOf !== stream) return;
-    }
+    // Of a half that is sent again only the end that leaves both over is news.
+    if (event.type === 'end' && stream.state !== 'closed' && shown.hasEndedBefore(stream)) return;
     const told = { ...event, stream: shown };
     if (event.type !== 'reset' || shown.isSettled) subscriber.next(told);
     else {

@@ -323,6 +323,33 @@ describe('span: a stream that goes elsewhere', () => {
     expect(await textOf(stream)).toBe('answer');
   });
 
+  it('has ended its half once, though its peer there ends before all is sent again', async () => {
+    pairs = [two({ maxStreams: 0, handshakeMs: 0 }), two({ windowBytes: 1 })];
+    const { server } = pairs[1] as Two;
+    const whole = span(
+      pairs.map(({ client }) => client),
+      { pick: 'primary' },
+    );
+    const stream = whole.newStream();
+    const [states, later, told]: [string[], string[], string[]] = [[], [], []];
+    stream.state$.subscribe((state) => states.push(state, stream.state));
+    whole.events$.subscribe((event) => {
+      if ('stream' in event && event.stream === stream && !/stall|resume/.test(event.type)) {
+        told.push(`${event.type} ${stream.state}`);
+      }
+    });
+    void stream.send('much more than the window');
+    const served = await next(server);
+    void served.end();
+    expect(await textOf(stream)).toBe('');
+    stream.state$.subscribe((state) => later.push(state));
+    expect(await textOf(served)).toBe('much more than the window');
+    await stream.closed;
+    expect(states).toEqual(['opening', 'half-closed-local', 'closed'].flatMap((state) => [state, state]));
+    expect(later).toEqual(['half-closed-local', 'closed']);
+    expect(told).toEqual(['end half-closed-local', 'reply half-closed-local', 'end closed', 'close closed']);
+  });
+
   it('is reset, not left open, if it is disposed of in that moment', async () => {
     const { whole, taking, refusing } = failingOver();
     const stream = whole.newStream();
