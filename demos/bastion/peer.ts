@@ -1,4 +1,3 @@
-import { Duplex } from 'node:stream';
 import { framer } from 'rxmux/framer';
 import { fromDuplex } from 'rxmux/node';
 
@@ -6,7 +5,7 @@ import { fromDuplex } from 'rxmux/node';
  * `rxmux-peer`: what runs on a host that has sshd and no server of ours. It speaks the Simple Framer over its standard
  * input and output, so that one exec channel carries streams that either side opens.
  */
-const stdio = Duplex.from({ readable: process.stdin, writable: process.stdout });
+const stdio = { readable: process.stdin, writable: process.stdout };
 const provider = framer(fromDuplex(stdio), { role: 'server' });
 
 provider.accept$.subscribe({

@@ -1,4 +1,4 @@
-import { type Duplex, Readable } from 'node:stream';
+import { type Duplex, Readable, type Writable } from 'node:stream';
 import type { Transport } from '../api.js';
 import { describe } from '../core/bytes.js';
 import { receivedMemory } from './received-memory.js';
@@ -6,8 +6,8 @@ import { isPlainSocket, readInPlace } from './zero-copy.js';
 
 type Handlers = Parameters<Transport['start']>[0];
 
-/** What sockets have beside a Duplex. */
-interface SocketLike extends Duplex {
+/** What sockets have beside a stream. */
+interface SocketLike extends Writable {
   setNoDelay?(on: boolean): unknown;
   readonly localAddress?: string;
   readonly localPort?: number;
@@ -22,27 +22,40 @@ const highWaterBytes = 256 * 1024;
 const mostReadBytes = 64 * 1024;
 
 /**
- * A transport from a Node Duplex: a socket of net or tls, a child's stdio, whatever carries bytes in order. `head` are
- * bytes that were read from it already, as an HTTP upgrade leaves them; `authority` is what was dialled, `host:port`.
+ * A transport from a Node Duplex: a socket of net or tls, whatever carries bytes in order; or from two streams that go one
+ * way each, `{ readable, writable }`, such as a child's stdio: both are destroyed at its end. `head` are bytes that were
+ * read from it already, as an HTTP upgrade leaves them; `authority` is what was dialled, `host:port`.
  */
 export function fromDuplex(
   duplex: unknown,
   options: { head?: Uint8Array; authority?: string } = {},
 ): Transport {
-  if (typeof (duplex as Partial<Duplex> | null)?.pipe !== 'function') {
-    throw new TypeError('fromDuplex() needs a Node Duplex: a socket, or Duplex.from({ readable, writable })');
-  }
-  const { readable, writable } = duplex as Partial<Duplex>;
-  if (readable === undefined || writable === undefined) {
-    throw new TypeError(
-      'fromDuplex() was given a stream that goes one way: join two of them, as in ' +
-        'Duplex.from({ readable: child.stdout, writable: child.stdin })',
-    );
-  }
-  if ((duplex as Duplex).readableEncoding) {
+  const [readable, writable] = halvesOf(duplex);
+  if (readable.readableEncoding) {
     throw new TypeError('fromDuplex() was given a stream with an encoding, which reads text and not bytes');
   }
-  return new DuplexTransport(duplex as SocketLike, options);
+  return new DuplexTransport(readable, writable, options);
+}
+
+/** What is read and what is written: of a Duplex it is the same. */
+function halvesOf(duplex: unknown): [Readable, Writable] {
+  const { pipe, readable, writable } = (duplex ?? {}) as Partial<Record<string, unknown>>;
+  if (typeof pipe === 'function') {
+    if (readable !== undefined && writable !== undefined) return [duplex as Duplex, duplex as Duplex];
+    throw new TypeError(
+      'fromDuplex() was given a stream that goes one way: give it two of them, as in ' +
+        'fromDuplex({ readable: child.stdout, writable: child.stdin })',
+    );
+  }
+  if (
+    typeof (readable as Partial<Readable> | undefined)?.pipe !== 'function' ||
+    typeof (writable as Partial<Writable> | undefined)?.write !== 'function'
+  ) {
+    throw new TypeError(
+      'fromDuplex() needs a Node Duplex, such as a socket, or two streams: { readable, writable }',
+    );
+  }
+  return [readable as Readable, writable as Writable];
 }
 
 class DuplexTransport implements Transport {
@@ -50,53 +63,68 @@ class DuplexTransport implements Transport {
   readonly remote?: string;
   readonly authority?: string;
   readonly secure?: boolean;
-  readonly #duplex: SocketLike;
+  readonly #readable: Readable;
+  readonly #writable: Writable;
+  /** Both; one, if it is a Duplex. */
+  readonly #parts: ReadonlySet<Readable | Writable>;
+  /** Those that are not closed. */
+  readonly #open: Set<Readable | Writable>;
   readonly #isPlain: boolean;
-  /** What is read: the Duplex, or what is left where its `end` has been told already. */
+  /** What is read: the stream, or what is left where its `end` has been told already. */
   #source: Readable;
   #head: Uint8Array | undefined;
   #handlers: Handlers | null = null;
   /** The first one: others follow from it. */
   #error: unknown = undefined;
 
-  constructor(duplex: SocketLike, { head, authority }: { head?: Uint8Array; authority?: string }) {
-    this.#duplex = duplex;
-    this.#source = duplex;
-    this.#isPlain = isPlainSocket(duplex);
+  constructor(
+    readable: Readable,
+    writable: Writable,
+    { head, authority }: { head?: Uint8Array; authority?: string },
+  ) {
+    this.#readable = readable;
+    this.#writable = writable;
+    this.#parts = new Set([readable, writable]);
+    this.#open = new Set(this.#parts);
+    this.#source = readable;
+    this.#isPlain = isPlainSocket(writable);
     this.#head = head;
+    const socket: SocketLike = writable;
     if (authority !== undefined) this.authority = authority;
-    if (duplex.encrypted === true) this.secure = true;
-    const local = addressOf(duplex.localAddress, duplex.localPort);
-    const remote = addressOf(duplex.remoteAddress, duplex.remotePort);
+    if (socket.encrypted === true) this.secure = true;
+    const local = addressOf(socket.localAddress, socket.localPort);
+    const remote = addressOf(socket.remoteAddress, socket.remotePort);
     if (local !== undefined) this.local = local;
     if (remote !== undefined) this.remote = remote;
-    duplex.setNoDelay?.(true);
+    socket.setNoDelay?.(true);
     // From here on there is always somebody who hears an error.
-    duplex.on('error', (error) => {
-      this.#error ??= error;
-      this.#leave();
-    });
+    for (const part of this.#parts) {
+      part.on('error', (error) => {
+        this.#error ??= error;
+        this.#leave();
+      });
+    }
   }
 
   start(handlers: Handlers): void {
-    const duplex = this.#duplex;
+    const readable = this.#readable;
     this.#handlers = handlers;
     const head = this.#head;
     this.#head = undefined;
     const hasHead = head !== undefined && head.length > 0;
-    if (duplex.readableEnded) this.#source = Readable.from(hasHead ? [head] : []);
-    else if (hasHead) duplex.unshift(head);
+    if (readable.readableEnded) this.#source = Readable.from(hasHead ? [head] : []);
+    else if (hasHead) readable.unshift(head);
     const source = this.#source;
     source.on('end', () => handlers.onEnd());
-    duplex.on('drain', () => handlers.onDrain());
-    duplex.on('close', () => this.#closed());
+    this.#writable.on('drain', () => handlers.onDrain());
+    for (const part of this.#parts) part.on('close', () => this.#partClosed(part));
     const inPlace =
-      source === duplex && head === undefined && readInPlace(duplex, (chunk) => handlers.onData(chunk));
+      source === readable && head === undefined && readInPlace(readable, (chunk) => handlers.onData(chunk));
     if (!inPlace) {
       const take = (chunk: unknown): void => {
         if (!ArrayBuffer.isView(chunk)) {
           source.off('data', take);
-          duplex.destroy(new TypeError(`a Duplex of bytes gave ${describe(chunk)}`));
+          this.destroy(new TypeError(`a Duplex of bytes gave ${describe(chunk)}`));
           return;
         }
         // The first part of memory that Node has read into.
@@ -108,26 +136,28 @@ class DuplexTransport implements Transport {
     }
     // A listener alone does not, where the owner has paused it.
     source.resume();
-    if (duplex.destroyed) setImmediate(() => this.#closed());
+    for (const part of this.#parts) if (part.destroyed) setImmediate(() => this.#partClosed(part));
   }
 
   write(chunks: readonly Uint8Array[]): boolean {
-    const duplex = this.#duplex;
-    if (duplex.destroyed || duplex.errored || duplex.writableEnded) return false;
-    if (chunks.length === 1) duplex.write(chunks[0]);
+    const writable = this.#writable;
+    if (writable.destroyed || writable.errored || writable.writableEnded) return false;
+    if (chunks.length === 1) writable.write(chunks[0]);
     else {
-      duplex.cork();
-      for (const chunk of chunks) duplex.write(chunk);
-      duplex.uncork();
+      writable.cork();
+      for (const chunk of chunks) writable.write(chunk);
+      writable.uncork();
     }
     // A socket often takes everything at once, and has room again although write() said false.
     // One that has failed takes nothing more, though it looks empty until it has told of it.
-    return !duplex.errored && duplex.writableLength < Math.max(highWaterBytes, duplex.writableHighWaterMark);
+    return (
+      !writable.errored && writable.writableLength < Math.max(highWaterBytes, writable.writableHighWaterMark)
+    );
   }
 
   /** Only of sockets of the system: other Duplexes may hand on what they were given. */
   get isFlushed(): boolean | undefined {
-    return this.#isPlain ? this.#duplex.writableLength === 0 : undefined;
+    return this.#isPlain ? this.#writable.writableLength === 0 : undefined;
   }
 
   pause(): void {
@@ -139,20 +169,27 @@ class DuplexTransport implements Transport {
   }
 
   end(): void {
-    this.#duplex.end();
+    this.#writable.end();
   }
 
   destroy(error?: unknown): void {
-    this.#duplex.destroy(error instanceof Error ? error : undefined);
+    const reason = error instanceof Error ? error : undefined;
+    for (const part of this.#parts) part.destroy(reason);
   }
 
   /** After an error. Not every Duplex is destroyed by one (a TLSSocket by a damaged record), or tells of its close. */
   #leave(): void {
-    const duplex = this.#duplex;
     // What came before it is still to be read.
-    if (!duplex.destroyed && this.#source.readableLength > 0) return;
-    duplex.destroy();
+    if (!this.#readable.destroyed && this.#source.readableLength > 0) return;
+    this.destroy();
     process.nextTick(() => this.#closed());
+  }
+
+  #partClosed(part: Readable | Writable): void {
+    this.#open.delete(part);
+    if (this.#open.size === 0) this.#closed();
+    // What can be written no more can still be read to its end; what has closed without its end has none to wait for.
+    else if (part === this.#readable && !this.#readable.readableEnded) this.destroy();
   }
 
   #closed(): void {

@@ -1,5 +1,5 @@
 import { Socket } from 'node:net';
-import type { Duplex } from 'node:stream';
+import type { Readable, Writable } from 'node:stream';
 import { markAsUntransferable } from 'node:worker_threads';
 import { receivedMemory } from './received-memory.js';
 
@@ -66,18 +66,18 @@ function findInternals(): Internals | null {
 }
 
 /** A socket of net and nothing beyond it, such as one of TLS. */
-export function isPlainSocket(duplex: Duplex): boolean {
-  return Object.getPrototypeOf(duplex) === Socket.prototype;
+export function isPlainSocket(stream: Readable | Writable): boolean {
+  return Object.getPrototypeOf(stream) === Socket.prototype;
 }
 
 /**
  * Makes a plain socket that nobody has read from yet deliver its bytes without a copy, as views of memory that is never
  * used again. False where this Node does not allow it: the caller then listens to `data` as usual.
  */
-export function readInPlace(duplex: Duplex, onRead: OnRead): boolean {
-  if (!isPlainSocket(duplex) || duplex.readableLength > 0) return false;
+export function readInPlace(socket: Readable, onRead: OnRead): boolean {
+  if (!isPlainSocket(socket) || socket.readableLength > 0) return false;
   internals ??= findInternals();
-  const handle = (duplex as { _handle?: { useUserBuffer?: (buffer: Uint8Array) => void } })._handle;
+  const handle = (socket as { _handle?: { useUserBuffer?: (buffer: Uint8Array) => void } })._handle;
   if (internals === null || typeof handle?.useUserBuffer !== 'function') return false;
 
   let slab = allocate(firstSlabBytes);
@@ -91,12 +91,12 @@ export function readInPlace(duplex: Duplex, onRead: OnRead): boolean {
   };
   const first = next();
   const { buffer, callback, generator } = internals;
-  const target = duplex as unknown as Record<symbol, unknown>;
+  const target = socket as unknown as Record<symbol, unknown>;
   target[buffer] = first;
   target[generator] = next;
   target[callback] = (bytes: number): boolean => {
     if (slab.byteLength === 0) {
-      duplex.destroy(new Error('what was read is lost: its memory was transferred. Transfer chunk.slice()'));
+      socket.destroy(new Error('what was read is lost: its memory was transferred. Transfer chunk.slice()'));
       return false;
     }
     const chunk = new Uint8Array(slab, used, bytes);
@@ -107,13 +107,13 @@ export function readInPlace(duplex: Duplex, onRead: OnRead): boolean {
   };
   const renew = (): void => {
     // Of a socket that is destroyed there is no more to read.
-    if ((duplex as { _handle?: unknown })._handle !== handle) return;
+    if ((socket as { _handle?: unknown })._handle !== handle) return;
     const view = next();
     target[buffer] = view;
     handle.useUserBuffer?.(view);
   };
   // Not for longer than the socket: its memory would stay.
-  duplex.once('close', () => {
+  socket.once('close', () => {
     if (renewLast === renew) renewLast = null;
   });
   watchExceptions();

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Duplex, type Readable, type Writable } from 'node:stream';
+import type { Readable, Writable } from 'node:stream';
 import {
   fromMessagePort,
   fromWebSocket,
@@ -105,8 +105,8 @@ async function throughChild(protocol: Protocol, limits: BothLimits): Promise<Pai
   const child = spawn('/bin/sh', ['-c', carrier], { stdio: ['pipe', 'pipe', 'inherit', 'pipe', 'pipe'] });
   const exited = once(child, 'close');
   const [stdin, stdout, , toChild, fromChild] = child.stdio as [Writable, Readable, null, Writable, Readable];
-  const near = fromDuplex(Duplex.from({ readable: stdout, writable: stdin }));
-  const far = fromDuplex(Duplex.from({ readable: fromChild, writable: toChild }));
+  const near = fromDuplex({ readable: stdout, writable: stdin });
+  const far = fromDuplex({ readable: fromChild, writable: toChild });
   const client = protocol(near, { role: 'client', limits: limits.client ?? {} });
   const server = protocol(far, { role: 'server', limits: limits.server ?? {} });
   const lose = (error?: Error): void => {

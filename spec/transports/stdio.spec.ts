@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { randomFillSync } from 'node:crypto';
 import { once } from 'node:events';
 import { join } from 'node:path';
-import { Duplex, type Readable, type Writable } from 'node:stream';
+import type { Readable, Writable } from 'node:stream';
 import { type Provider, StreamError } from 'rxmux';
 import { framer } from 'rxmux/framer';
 import { fromDuplex } from 'rxmux/node';
@@ -11,11 +11,10 @@ import { trackProvider } from '../support/leaks.js';
 
 /** The plugin of docs/recipes.md: it serves on its standard input and output, and ends when the host does. */
 const plugin = `
-  import { Duplex } from 'node:stream';
   import { framer } from 'rxmux/framer';
   import { fromDuplex } from 'rxmux/node';
 
-  const host = framer(fromDuplex(Duplex.from({ readable: process.stdin, writable: process.stdout })), { role: 'server' });
+  const host = framer(fromDuplex({ readable: process.stdin, writable: process.stdout }), { role: 'server' });
   host.accept$.subscribe({
     next: (stream) => {
       if (stream.headers.get(':path') === '/print') process.stdout.write('not a frame');
@@ -35,7 +34,7 @@ function start(): { host: Provider; gone: Promise<number | null> } {
     stdio: ['pipe', 'pipe', 'inherit'],
   });
   const [writable, readable] = child.stdio as unknown as [Writable, Readable];
-  const host = framer(fromDuplex(Duplex.from({ readable, writable })));
+  const host = framer(fromDuplex({ readable, writable }));
   trackProvider(host, 'the host');
   return { host, gone: once(child, 'close').then(([code]) => code as number | null) };
 }
@@ -78,4 +77,17 @@ describe("a plugin on a child's standard input and output", () => {
     expect(error.code).toBe('closed');
     expect(await gone).toBe(3);
   }, 30_000);
+
+  it('that lingers with its standard output open holds nothing of the host open', async () => {
+    const child = spawn('/bin/sh', ['-c', 'cat >/dev/null; exec sleep 60'], {
+      stdio: ['pipe', 'pipe', 'inherit'],
+    });
+    const { stdout: readable, stdin: writable } = child;
+    const host = trackProvider(framer(fromDuplex({ readable, writable }), { limits: { closeMs: 20 } }));
+    await host.close().catch(() => {});
+    await host.closed.catch(() => {});
+    expect([readable.destroyed, writable.destroyed]).toEqual([true, true]);
+    child.kill('SIGKILL');
+    await once(child, 'close');
+  });
 });

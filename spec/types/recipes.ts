@@ -2,7 +2,6 @@
 import { spawn } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 import type { Server } from 'node:http';
-import { Duplex } from 'node:stream';
 import { type Provider, redial, type Stream, span } from 'rxmux';
 import { connect, framer, fromDuplex, listen } from 'rxmux/node';
 import { spdy } from 'rxmux/spdy';
@@ -10,9 +9,9 @@ import { forward, ssh } from 'rxmux/ssh';
 
 export function plugin(): [Provider, Provider] {
   const child = spawn('node', ['plugin.js'], { stdio: ['pipe', 'pipe', 'inherit'] });
-  const plugin = framer(fromDuplex(Duplex.from({ readable: child.stdout, writable: child.stdin })));
+  const plugin = framer(fromDuplex({ readable: child.stdout, writable: child.stdin }));
 
-  const host = framer(fromDuplex(Duplex.from({ readable: process.stdin, writable: process.stdout })), {
+  const host = framer(fromDuplex({ readable: process.stdin, writable: process.stdout }), {
     role: 'server',
   });
   return [plugin, host];
