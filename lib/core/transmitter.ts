@@ -349,7 +349,8 @@ export class Transmitter {
 
   #hasWork(stream: CoreStream): boolean {
     const { outbox } = stream;
-    if (stream.isOver) return false;
+    // It is opened in its turn.
+    if (stream.isOver || !stream.announced) return false;
     if (stream.answer === 'ready' || this.#maySayStop(stream)) return true;
     if (!this.#mayEnd(stream)) return false;
     if (outbox.queued === 0) return this.#wantsEnd(stream);
