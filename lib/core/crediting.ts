@@ -119,7 +119,7 @@ export class Crediting {
     const streams = this.#due;
     const bytes = this.#early.connectionWindow ? this.#owed(this.#connection, streams.length > 0) : 0;
     if (bytes > 0) {
-      this.#connection.grant(bytes);
+      this.#connection.credit += bytes;
       this.#host.wire.credit(0, bytes);
     }
     if (streams.length === 0) return;
@@ -181,7 +181,8 @@ export class Crediting {
 
   /** The peer may not have known our window yet: `slack` is what it could assume beyond it. */
   #count(window: ReceiveWindow, id: number, bytes: number, slack: number): void {
-    window.received(bytes);
+    window.credit -= bytes;
+    window.unread += bytes;
     if (window.credit >= 0 || window.credit >= -slack) return;
     if (this.#host.peer.windowless) {
       this.#overran = true;
@@ -217,7 +218,7 @@ export class Crediting {
     stream.creditedAfterMs = Math.floor(now - stream.openedAt);
     const bytes = this.#owed(window);
     if (bytes === 0) return;
-    window.grant(bytes);
+    window.credit += bytes;
     this.#host.wire.credit(stream.id, bytes);
     if (!stream.readStalled) return;
     stream.readStalled = false;

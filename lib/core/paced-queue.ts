@@ -4,7 +4,7 @@ import { StreamError } from './errors.js';
 import { Fifo } from './fifo.js';
 import { type Delivery, enter, leave, type Release } from './hold.js';
 import { microtask, rejected } from './promises.js';
-import { type Readable, type Reader, Values } from './values.js';
+import { type Readable, type Reader, report, Values } from './values.js';
 
 /** Queues whose reader came in this turn: one microtask for all of them. */
 let starting: { start(): void }[] = [];
@@ -18,14 +18,7 @@ export function startReaders(): void {
   if (starting.length === 0) return;
   const queues = starting;
   starting = [];
-  for (const one of queues) {
-    try {
-      one.start();
-    } catch (error) {
-      // A reader that throws stops no other, and no connection.
-      void Promise.reject(error);
-    }
-  }
+  for (const one of queues) one.start();
 }
 
 interface Waiter<T> {
@@ -123,9 +116,7 @@ export abstract class PacedQueue<T> extends Fifo<T> implements Delivery, Readabl
     this.#failed = true;
     this.#error = error;
     this.clear();
-    const reader = this.#reader;
-    this.#reader = null;
-    reader?.error(error);
+    this.#dismiss((reader) => reader?.error(error));
     const waiter = this.#waiter;
     this.#waiter = null;
     waiter?.forget();
@@ -199,8 +190,8 @@ export abstract class PacedQueue<T> extends Fifo<T> implements Delivery, Readabl
     }
   }
 
-  unsubscribe(): void {
-    if (this.#reader === null || !this.#reader.closed) return;
+  leave(reader: Reader<T>): void {
+    if (this.#reader !== reader) return;
     this.#reader = null;
     const held = this.#holds > 0;
     this.#holds = 0;
@@ -226,10 +217,23 @@ export abstract class PacedQueue<T> extends Fifo<T> implements Delivery, Readabl
     this.#weight = this.weigh(value);
     try {
       this.#reader?.next(value);
+    } catch (error) {
+      report(error);
     } finally {
       this.#delivering = false;
       leave(outer);
       if (this.#holds === 0) this.#letGo();
+    }
+  }
+
+  /** Takes the reader off and tells it how it ends. What it throws, or what is undone then, stops nobody else. */
+  #dismiss(tell: (reader: Reader<T> | null) => void): void {
+    const reader = this.#reader;
+    this.#reader = null;
+    try {
+      tell(reader);
+    } catch (error) {
+      report(error);
     }
   }
 
@@ -260,8 +264,6 @@ export abstract class PacedQueue<T> extends Fifo<T> implements Delivery, Readabl
     if (!this.#ended || this.size > 0) return;
     if (this.hasReader) this.toldEnd = true;
     if (this.#waiter !== null) this.#answer(null);
-    const reader = this.#reader;
-    this.#reader = null;
-    reader?.complete();
+    this.#dismiss((reader) => reader?.complete());
   }
 }

@@ -74,8 +74,15 @@ export class Timekeeper {
 
   #schedule(): void {
     const limits = this.#limits;
-    const times = [limits.handshakeMs, limits.keepaliveMs, limits.deadMs, limits.idleMs];
-    times.push(limits.openMs, limits.stallMs, limits.halfClosedMs);
+    const times = [
+      limits.handshakeMs,
+      limits.keepaliveMs,
+      limits.deadMs,
+      limits.idleMs,
+      limits.openMs,
+      limits.stallMs,
+      limits.halfClosedMs,
+    ];
     const shortest = Math.min(...times.filter((ms) => ms > 0)) / 8;
     const tick = Math.max(fastestTickMs, Math.min(slowestTickMs, shortest));
     this.#cancel = this.#clock.after(tick, () => {

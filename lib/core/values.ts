@@ -1,14 +1,14 @@
 import { EMPTY, Observable, type Observer, type Subscriber, Subscription, throwError } from 'rxjs';
 
 /** Whom values go to. */
-export type Reader<T> = Observer<T> & { readonly closed: boolean };
+export type Reader<T> = Observer<T>;
 
 /** What has values for one reader. */
 export interface Readable<T> {
   /** Lets it read, or tells it why not. */
   attach(reader: Reader<T>): void;
-  /** A reader is over; the one that reads has left if it is that one. */
-  unsubscribe(): void;
+  /** A reader is over; it has left if it is the one that reads. */
+  leave(reader: Reader<T>): void;
 }
 
 /**
@@ -32,9 +32,10 @@ export class Values<T> extends Observable<T> {
     const subscriber = observer as Partial<Subscriber<T>> | null;
     // An operator's subscriber has its list already.
     if (subscriber?.add && subscriber.unsubscribe) {
-      queue.attach(subscriber as Subscriber<T>);
-      subscriber.add(queue);
-      return subscriber as Subscriber<T>;
+      const reader = subscriber as Subscriber<T>;
+      queue.attach(reader);
+      reader.add(() => queue.leave(reader));
+      return reader;
     }
     const functions =
       observer && typeof observer === 'object' ? observer : { next: observer, error, complete };
@@ -44,7 +45,7 @@ export class Values<T> extends Observable<T> {
   }
 }
 
-/** Calls an application's functions. What they throw is reported as rxjs does it, and stops nobody. */
+/** Calls an application's functions. */
 class FunctionReader<T> extends Subscription implements Reader<T> {
   readonly #queue: Readable<T>;
   readonly #functions: Partial<Observer<T>>;
@@ -56,15 +57,11 @@ class FunctionReader<T> extends Subscription implements Reader<T> {
   }
 
   next(value: T): void {
-    try {
-      this.#functions.next?.(value);
-    } catch (error) {
-      report(error);
-    }
+    this.#functions.next?.(value);
   }
 
   error(reason: unknown): void {
-    report(reason, this.#functions);
+    throwError(() => reason).subscribe(this.#functions);
     this.unsubscribe();
   }
 
@@ -73,16 +70,14 @@ class FunctionReader<T> extends Subscription implements Reader<T> {
     this.unsubscribe();
   }
 
+  /** Nothing comes any more before what else is to be undone, which may release or end something. */
   override unsubscribe(): void {
-    try {
-      super.unsubscribe();
-    } finally {
-      this.#queue.unsubscribe();
-    }
+    this.#queue.leave(this);
+    super.unsubscribe();
   }
 }
 
 /** Rxjs knows what to do about an error that nobody handles. */
-function report(error: unknown, functions?: Partial<Observer<never>>): void {
-  throwError(() => error).subscribe(functions);
+export function report(error: unknown): void {
+  throwError(() => error).subscribe();
 }

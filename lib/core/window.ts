@@ -21,20 +21,10 @@ export class ReceiveWindow {
     this.credit = target;
   }
 
-  /** Counts bytes that arrived. */
-  received(bytes: number): void {
-    this.credit -= bytes;
-    this.unread += bytes;
-  }
-
   /** Credit to give back, once it is worth a frame, or as much as `least`; else 0. */
   due(least: number): number {
     const owed = this.target - this.credit - this.unread;
     return owed > 0 && owed >= Math.min(least, this.target >> 1) ? owed : 0;
-  }
-
-  grant(bytes: number): void {
-    this.credit += bytes;
   }
 }
 

@@ -230,7 +230,7 @@ export class Http2Wire implements Wire {
   }
 
   accept(stream: CoreStream, headers: StreamHeaders, _bytes: number, end: boolean): void {
-    if (!end) this.#continue(stream);
+    if (!end && Number(headers.get(':status') ?? 200) < 400) this.#continue(stream);
     this.#headers(stream.id, responseFields(headers), end, headers);
   }
 
@@ -244,7 +244,7 @@ export class Http2Wire implements Wire {
    * is not: curl behind Apache, the HttpClient of Java.
    */
   #continue(stream: CoreStream): void {
-    if (stream.remoteOver || this.#continued.has(stream)) return;
+    if (stream.remoteOver || stream.inbox.isStopped || this.#continued.has(stream)) return;
     if (stream.headers.get('expect')?.toLowerCase() !== '100-continue') return;
     this.#continued.add(stream);
     this.#headers(stream.id, continueFields, false, noHeaders);

@@ -196,7 +196,7 @@ export class SpdyReader implements SpdyHandler {
     for (const { id, value } of entries) {
       if (id === SETTINGS_MAX_CONCURRENT_STREAMS) transmitter.allowOpen(value);
       if (id !== SETTINGS_INITIAL_WINDOW_SIZE) continue;
-      this.#tinyCredit = Math.min(tinyCredit, value >> 1);
+      this.#tinyCredit = Math.min(this.#tinyCredit, value >> 1);
       if (this.#wire.flowControl === 'off') continue;
       if (value > MAX_WINDOW_BYTES) throw flowControl(`the peer set windows of ${value} bytes`);
       peer.keepsToWindows();
@@ -208,6 +208,7 @@ export class SpdyReader implements SpdyHandler {
   #recognised(receiveBudgetBytes: number): void {
     const { streams, transmitter } = this.#session;
     this.#wire.recognise(receiveBudgetBytes);
+    this.#tinyCredit = Math.min(this.#tinyCredit, receiveBudgetBytes >> 1);
     for (const stream of streams.values()) {
       stream.outbox.settle();
       transmitter.ready(stream);

@@ -16,7 +16,7 @@ it('a chunk that its reader holds is not written to by those that come after it'
   const expected: number[] = [];
   const receive = (value: number, length: number): void => {
     for (let at = 0; at < length; at++) expected.push(value);
-    inbox.window.received(length);
+    inbox.window.unread += length;
     inbox.receive(new Uint8Array(length).fill(value));
   };
   receive(1, 100);
@@ -45,7 +45,7 @@ it('a chunk whose memory somebody else has transferred is a failure, and never n
     [mine, 0],
     [other, 3000],
   ] as const) {
-    inbox.window.received(3000);
+    inbox.window.unread += 3000;
     inbox.receive(new Uint8Array(memory, from, 3000));
   }
   const chunk = (await mine.read()) as Uint8Array;

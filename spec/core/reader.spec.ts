@@ -1,6 +1,6 @@
 /** What `data$` is to whoever subscribes: an Observable like any other, by functions and through operators. */
 import { config, type Observer, of, type Subscription, share, take } from 'rxjs';
-import { framer, memoryPair, type Provider, type Stream } from 'rxmux';
+import { framer, hold, memoryPair, type Provider, type Release, type Stream } from 'rxmux';
 import { trackPair } from '../support/leaks.js';
 
 const open: Provider[] = [];
@@ -170,4 +170,65 @@ describe('data$', () => {
     await settled();
     await expect(two.opener.write('more')).rejects.toMatchObject({ code: 'stopped' });
   });
+
+  it('gives nothing more to who leaves, though something is ended or released with it', async () => {
+    const { stream, opener } = await waiting();
+    const told: string[] = [];
+    let release: Release = () => {};
+    const subscription = stream.data$.subscribe({
+      next: () => {
+        told.push('next');
+        release = hold();
+      },
+      error: () => told.push('error'),
+    });
+    subscription.add(() => release());
+    subscription.add(() => stream.reset());
+    await turn();
+    await opener.write('more').catch(() => {});
+    expect(told).toEqual(['next']);
+    subscription.unsubscribe();
+    await settled();
+    expect(told).toEqual(['next']);
+    expect(stream.state).toBe('reset');
+    expect(unhandled).toEqual([]);
+  });
+
+  it('hands on to the next reader while the last one is undone', async () => {
+    const { stream: first, opener } = await waiting();
+    const [, server] = open.slice(-2);
+    const ids: number[] = [];
+    const subscription = (server as Provider).accept$.subscribe();
+    subscription.add(() => {
+      (server as Provider).accept$.subscribe({ next: ({ id }) => ids.push(id), error: () => {} });
+    });
+    subscription.unsubscribe();
+    first.stop();
+    await opener.end();
+    const [client] = open.slice(-2);
+    const { id } = (client as Provider).newStream();
+    await settled();
+    expect(ids).toEqual([id]);
+  });
+
+  it.each(['end', 'reset'] as const)(
+    'ends no other stream by what is undone at its %s, and throws',
+    async (how) => {
+      const { stream, opener } = await waiting();
+      const [client, server] = open.slice(-2) as [Provider, Provider];
+      const other = client.newStream();
+      const accepted = (await server.accept()) as Stream;
+      const subscription = stream.data$.subscribe({ error: () => {} });
+      subscription.add(() => {
+        throw new Error('undone');
+      });
+      await turn();
+      if (how === 'end') await opener.end();
+      else opener.reset();
+      await settled();
+      expect(unhandled).toEqual([expect.objectContaining({ message: expect.stringContaining('undone') })]);
+      await other.send('still here');
+      expect(text((await accepted.read()) as Uint8Array)).toBe('still here');
+    },
+  );
 });

@@ -375,7 +375,7 @@ describe('what others stumbled over', () => {
       class Thrower extends Subscriber {
         _next() { throw new Error('thrown by the reader'); }
       }
-      process.on('unhandledRejection', (error) => console.log(error.message));
+      process.on('uncaughtException', (error) => console.log(error.message));
       const [near, far] = memoryPair();
       const client = framer(near);
       framer(far, { role: 'server' }).accept$.subscribe((stream) => stream.send('answer'));
@@ -387,6 +387,7 @@ describe('what others stumbled over', () => {
       streams[1].data$.subscribe((chunk) => console.log(Buffer.from(chunk).toString()));
       await third.reply;
       console.log('the connection goes on');
+      await new Promise((resolve) => setTimeout(resolve, 5));
       process.exit(0);
     `;
     expect(await linesOf(program)).toEqual(['answer', 'the connection goes on', 'thrown by the reader']);

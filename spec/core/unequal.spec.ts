@@ -44,6 +44,7 @@ describe.each(Object.entries(protocols))('over %s', (_name, make) => {
     [{ receiveBudgetBytes: 60_000 }, { receiveBudgetBytes: 20_000 }],
     [{ receiveBudgetBytes: 20_000 }, { receiveBudgetBytes: 1_000_000 }],
     [{ receiveBudgetBytes: 1000 }, {}],
+    [{ receiveBudgetBytes: 50 }, {}],
     [{ windowBytes: 65_536 }, { windowBytes: 8192 }],
     [{ windowBytes: 9000, receiveBudgetBytes: 10_000 }, { windowBytes: 200_000 }],
   ])('%p and %p', async (near, far) => {

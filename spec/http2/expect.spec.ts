@@ -70,6 +70,16 @@ describe('a server whose client expects 100-continue', () => {
 
   it.each<[string, (stream: Stream) => void, string]>([
     ['refuses it', (stream) => stream.reject('refused', { ':status': '403' }), '403'],
+    [
+      'wants none of it',
+      (stream) => {
+        stream.stop();
+        stream.accept({ ':status': '200' });
+        void stream.send('later');
+      },
+      '200',
+    ],
+    ['explains at length', (stream) => void stream.accept({ ':status': '413' }).send('too long'), '413'],
     ['has its whole answer at once', (stream) => void stream.accept({ ':status': '303' }).end(), '303'],
   ])('says nothing of it when it %s', async (_what, answer, status) => {
     const { outer, stream, heard } = await request();
@@ -84,7 +94,7 @@ describe('a server whose client expects 100-continue', () => {
     const { outer, stream, heard } = await request(headers);
     stream.accept();
     await once(outer, 'response');
-    outer.end('the body');
+    void outer.end('the body');
     await stream.send('thanks');
     await once(outer.resume(), 'end');
     expect(heard).toEqual(['200']);
