@@ -2,8 +2,8 @@
 import { type EventEmitter, once } from 'node:events';
 import { connect, type Provider } from 'rxmux/node';
 import { trackProvider } from '../support/leaks.js';
-import { keys, trustedSsh } from '../support/ssh.js';
-import type { Stock, StockServer } from '../support/stock-ssh2.js';
+import { trustedSsh } from '../support/ssh.js';
+import { type StockServer, stockServer } from '../support/stock-ssh2.js';
 
 /** The end of a command that is served. */
 interface Command extends EventEmitter {
@@ -60,8 +60,7 @@ describe.each(Object.entries(servers))('a server that %s', (_what, [first, then]
   let ours: Provider;
 
   beforeEach(async () => {
-    const ssh2 = (await import('ssh2' as string)).default as Stock<EventEmitter>;
-    server = new ssh2.Server({ hostKeys: [keys().host.privateKey] }, (connection) => {
+    const stock = await stockServer((connection) => {
       connection.on('error', () => {});
       connection.on('authentication', (context: { accept(): void }) => context.accept());
       connection.on('session', (take: () => EventEmitter) => {
@@ -73,9 +72,8 @@ describe.each(Object.entries(servers))('a server that %s', (_what, [first, then]
         });
       });
     });
-    server.listen(0, '127.0.0.1');
-    await once(server, 'listening');
-    ours = trackProvider(await connect(`tcp://127.0.0.1:${server.address().port}`, trustedSsh()));
+    server = stock.server;
+    ours = trackProvider(await connect(stock.address, trustedSsh()));
   });
 
   afterEach(async () => {

@@ -8,7 +8,7 @@ import type { Internals } from '../../lib/ssh/library.js';
 import { SshLink } from '../../lib/ssh/link.js';
 import { trackProvider } from '../support/leaks.js';
 import { keys, trustedSsh } from '../support/ssh.js';
-import type { Stock, StockServer } from '../support/stock-ssh2.js';
+import { type Stock, type StockServer, stockServer } from '../support/stock-ssh2.js';
 
 interface Connection extends EventEmitter {
   readonly _protocol: Pick<Internals, '_cipher' | 'rekey'> & {
@@ -45,7 +45,6 @@ function sendInExchange({ _protocol }: Connection, messages: readonly Uint8Array
 }
 
 describe.each(['client', 'server'] as const)('a peer that is the %s', (role) => {
-  let ssh2: Stock<Connection>;
   let ours: Provider;
   let peer: Connection;
   let listener: Listener | null = null;
@@ -53,8 +52,6 @@ describe.each(['client', 'server'] as const)('a peer that is the %s', (role) => 
 
   /** `first` is sent in the first exchange. */
   const begin = async (first: readonly Uint8Array[] = [], limits: Partial<Limits> = {}): Promise<void> => {
-    ssh2 = (await import('ssh2' as string)).default as Stock<Connection>;
-    const { host, user } = keys();
     const met = (connection: Connection): void => {
       peer = connection;
       peer.on('error', () => {});
@@ -63,26 +60,24 @@ describe.each(['client', 'server'] as const)('a peer that is the %s', (role) => 
     if (role === 'client') {
       listener = await listen('tcp://127.0.0.1:0', trustedSsh(), { limits });
       const accepted = new Promise<Provider>((resolve) => listener?.accept$.subscribe(resolve));
+      const ssh2 = (await import('ssh2' as string)).default as Stock<Connection>;
       const client = new ssh2.Client();
       client.connect({
         host: '127.0.0.1',
         port: Number(listener.address.split(':').at(-1)),
         username: 'alice',
-        privateKey: user.privateKey,
+        privateKey: keys().user.privateKey,
       });
       met(client);
       ours = trackProvider(await accepted);
       if (first.length === 0) await once(client, 'ready');
     } else {
-      server = new ssh2.Server({ hostKeys: [host.privateKey] }, (connection) => {
+      const stock = await stockServer<Connection>((connection) => {
         met(connection);
         connection.on('authentication', (context: { accept(): void }) => context.accept());
       });
-      server.listen(0, '127.0.0.1');
-      await once(server, 'listening');
-      ours = trackProvider(
-        await connect(`tcp://127.0.0.1:${server.address().port}`, trustedSsh(), { limits }),
-      );
+      server = stock.server;
+      ours = trackProvider(await connect(stock.address, trustedSsh(), { limits }));
       if (first.length === 0) await ours.ping();
     }
   };

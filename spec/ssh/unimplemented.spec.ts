@@ -1,5 +1,5 @@
 /** A peer that knows no global requests, tinyssh for one, answers them by UNIMPLEMENTED (RFC 4253 §11.4). */
-import { type EventEmitter, once } from 'node:events';
+import type { EventEmitter } from 'node:events';
 import type { Limits } from 'rxmux';
 import { connect, type Provider } from 'rxmux/node';
 import { forward } from 'rxmux/ssh';
@@ -8,8 +8,8 @@ import * as wire from '../../lib/ssh/frames.js';
 import type { Internals } from '../../lib/ssh/library.js';
 import { SshLink } from '../../lib/ssh/link.js';
 import { trackProvider } from '../support/leaks.js';
-import { keys, trustedSsh } from '../support/ssh.js';
-import type { Stock, StockServer } from '../support/stock-ssh2.js';
+import { trustedSsh } from '../support/ssh.js';
+import { type StockServer, stockServer } from '../support/stock-ssh2.js';
 
 interface Connection extends EventEmitter {
   readonly _protocol: Pick<Internals, '_onPayload' | '_decipher' | '_cipher' | '_packetRW' | 'rekey'>;
@@ -29,13 +29,11 @@ describe('a peer', () => {
     answers: (sequence: number) => readonly Uint8Array[],
     limits: Partial<Limits> = {},
   ): Promise<void> => {
-    const ssh2 = (await import('ssh2' as string)).default as Stock<Connection>;
-    const { host } = keys();
     let isReady = (): void => {};
     const ready = new Promise<void>((resolve) => {
       isReady = resolve;
     });
-    server = new ssh2.Server({ hostKeys: [host.privateKey] }, (connection) => {
+    const stock = await stockServer<Connection>((connection) => {
       peer = connection;
       peer.on('error', () => {});
       peer.on('authentication', (context: { accept(): void }) => context.accept());
@@ -44,9 +42,8 @@ describe('a peer', () => {
         isReady();
       });
     });
-    server.listen(0, '127.0.0.1');
-    await once(server, 'listening');
-    ours = trackProvider(await connect(`tcp://127.0.0.1:${server.address().port}`, trustedSsh(), { limits }));
+    server = stock.server;
+    ours = trackProvider(await connect(stock.address, trustedSsh(), { limits }));
     await ready;
   };
 
