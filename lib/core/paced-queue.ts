@@ -1,10 +1,10 @@
-import type { Observable } from 'rxjs';
+import type { Observable, Observer } from 'rxjs';
 import { onAbort } from './abort.js';
 import { StreamError } from './errors.js';
 import { Fifo } from './fifo.js';
 import { type Delivery, enter, leave, type Release } from './hold.js';
 import { microtask, rejected } from './promises.js';
-import { type Readable, type Reader, report, Values } from './values.js';
+import { type Readable, report, Values } from './values.js';
 
 /** Queues whose reader came in this turn: one microtask for all of them. */
 let starting: { start(): void }[] = [];
@@ -36,7 +36,7 @@ interface Waiter<T> {
  *                  end: complete, after the last release          fail: error, at once
  */
 export abstract class PacedQueue<T> extends Fifo<T> implements Delivery, Readable<T> {
-  #reader: Reader<T> | null = null;
+  #reader: Observer<T> | null = null;
   #waiter: Waiter<T> | null = null;
   /** The value being delivered, or held. */
   #current: T | undefined = undefined;
@@ -175,7 +175,7 @@ export abstract class PacedQueue<T> extends Fifo<T> implements Delivery, Readabl
     return 1;
   }
 
-  attach(reader: Reader<T>): void {
+  attach(reader: Observer<T>): void {
     if (this.#failed) reader.error(this.#error);
     else if (this.hasReader) reader.error(this.#locked());
     else if (this.#ended && this.size === 0 && this.#holds === 0) {
@@ -190,7 +190,7 @@ export abstract class PacedQueue<T> extends Fifo<T> implements Delivery, Readabl
     }
   }
 
-  leave(reader: Reader<T>): void {
+  leave(reader: Observer<T>): void {
     if (this.#reader !== reader) return;
     this.#reader = null;
     const held = this.#holds > 0;
@@ -227,7 +227,7 @@ export abstract class PacedQueue<T> extends Fifo<T> implements Delivery, Readabl
   }
 
   /** Takes the reader off and tells it how it ends. What it throws, or what is undone then, stops nobody else. */
-  #dismiss(tell: (reader: Reader<T> | null) => void): void {
+  #dismiss(tell: (reader: Observer<T> | null) => void): void {
     const reader = this.#reader;
     this.#reader = null;
     try {

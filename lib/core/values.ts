@@ -1,14 +1,11 @@
 import { EMPTY, Observable, type Observer, type Subscriber, Subscription, throwError } from 'rxjs';
 
-/** Whom values go to. */
-export type Reader<T> = Observer<T>;
-
 /** What has values for one reader. */
 export interface Readable<T> {
   /** Lets it read, or tells it why not. */
-  attach(reader: Reader<T>): void;
+  attach(reader: Observer<T>): void;
   /** A reader is over; it has left if it is the one that reads. */
-  leave(reader: Reader<T>): void;
+  leave(reader: Observer<T>): void;
 }
 
 /**
@@ -46,7 +43,7 @@ export class Values<T> extends Observable<T> {
 }
 
 /** Calls an application's functions. */
-class FunctionReader<T> extends Subscription implements Reader<T> {
+class FunctionReader<T> extends Subscription implements Observer<T> {
   readonly #queue: Readable<T>;
   readonly #functions: Partial<Observer<T>>;
 

@@ -1,5 +1,6 @@
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import type { Stream } from '../api.js';
+import { noBytes } from '../core/bytes.js';
 import { StreamError } from '../core/errors.js';
 import { hold } from '../core/hold.js';
 import type { Session } from '../core/session.js';
@@ -129,7 +130,7 @@ export class Forwards {
     else if (name === names.unix) this.#listenUnix(data.last(data.text(maxPathBytes)), settle);
     else if (name === cancelNames.tcp || name === cancelNames.unix) {
       const key = kind === 'tcp' ? `${data.text(maxPathBytes)}:${data.uint32()}` : data.text(maxPathBytes);
-      settle(this.#cancel(key) ? new Uint8Array(0) : null);
+      settle(this.#cancel(key) ? noBytes : null);
     } else return false;
     return true;
   }
@@ -150,7 +151,7 @@ export class Forwards {
     this.#bind(server, { host: host === '::1' ? '::1' : '127.0.0.1', port }, settle, () => {
       const bound = (server.address() as AddressInfo).port;
       this.#servers.set(`${host}:${bound}`, server);
-      return port === 0 ? encodeFields([bound]) : new Uint8Array(0);
+      return port === 0 ? encodeFields([bound]) : noBytes;
     });
   }
 
@@ -162,7 +163,7 @@ export class Forwards {
     const server = this.#server(() => ({ ':ssh': 'forwarded-streamlocal', ':path': path }));
     this.#bind(server, { path }, settle, () => {
       this.#servers.set(path, server);
-      return new Uint8Array(0);
+      return noBytes;
     });
   }
 

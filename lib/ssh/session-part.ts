@@ -1,7 +1,7 @@
 import { type Observable, Subject } from 'rxjs';
 import type { Chunk, Stream } from '../api.js';
 import { findBeneath } from '../core/beneath.js';
-import { toBytes } from '../core/bytes.js';
+import { noBytes, toBytes } from '../core/bytes.js';
 import { StreamError } from '../core/errors.js';
 import { PacedQueue } from '../core/paced-queue.js';
 import { roomFor } from '../core/room.js';
@@ -64,7 +64,7 @@ class SideInbox extends PacedQueue<Uint8Array> {
   readonly #host: SessionHost;
   readonly #streamId: number;
   readonly #mostBytes: number;
-  #kept = new Uint8Array(0);
+  #kept: Uint8Array = noBytes;
   #keptBytes = 0;
   /** Something was dropped: what follows it would look as if it followed what is kept. */
   #isCut = false;
@@ -133,7 +133,7 @@ class SideInbox extends PacedQueue<Uint8Array> {
   #deliverKept(): void {
     if (this.#keptBytes === 0) return;
     this.#credited = this.#kept.subarray(0, this.#keptBytes);
-    this.#kept = new Uint8Array(0);
+    this.#kept = noBytes;
     this.#keptBytes = 0;
     this.push(this.#credited);
   }

@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net';
 import type { Protocol } from '../api.js';
+import { noBytes } from '../core/bytes.js';
 
 /** No protocol's beginning is longer than this. */
 const mostHeadBytes = 256;
@@ -14,7 +15,7 @@ export function recognise(
   deadlineMs: number,
 ): Promise<{ protocol: Protocol; head: Uint8Array } | null> {
   return new Promise((resolve) => {
-    let head: Uint8Array = new Uint8Array(0);
+    let head: Uint8Array = noBytes;
     const timer =
       deadlineMs > 0 && deadlineMs < 2 ** 31 ? setTimeout(() => settle(null), deadlineMs) : undefined;
     const settle = (protocol: Protocol | null): void => {
